@@ -1,0 +1,1 @@
+//! The custom resources: what people write. Types only, and their conversion into the core's validated types.

@@ -1,0 +1,4 @@
+//! Turns the world into events and plans into deeds. Async and thin: no decision is taken here.
+
+pub mod git;
+pub mod prometheus;

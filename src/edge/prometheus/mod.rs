@@ -1,0 +1,1 @@
+//! Asks Prometheus, within bounds, and says exactly what it answered.

@@ -1,0 +1,2 @@
+//! The `homeostat` command: parse and dispatch only.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Leadership by a Lease: every replica observes, only the leader acts.

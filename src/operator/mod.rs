@@ -1,0 +1,4 @@
+//! The loop: wiring, leadership, shutdown.
+
+pub mod clock;
+pub mod lease;

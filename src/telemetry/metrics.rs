@@ -1,0 +1,1 @@
+//! Every metric of the operator: name, help, labels.

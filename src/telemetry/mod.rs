@@ -1,0 +1,4 @@
+//! The metric registry, logs, and what is generated from them: dashboards and rules.
+
+pub mod dashboards;
+pub mod metrics;
