@@ -9,6 +9,11 @@ use crate::core::{healing, nodes, scaling};
 
 pub(super) fn observe(state: &mut State, at: Time, event: Event) {
     match event {
+        Event::ScalingPolicy { .. }
+        | Event::NodePoolPolicy(_)
+        | Event::HealingPolicy { .. }
+        | Event::PolicyInvalid { .. }
+        | Event::PolicyGone(_) => observe_policy(state, at, event),
         Event::Own(identity) => state.world.own = Some(identity),
         Event::Limits(limits) => {
             state.limits = limits;
@@ -18,36 +23,6 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
             if state.world.views.insert(view, seen) != Some(seen) {
                 touch_all(state, |_| true);
             }
-        }
-        Event::ScalingPolicy { policy, history } => {
-            let key = accept(state, &policy.meta.key);
-            scaling::accept(state, at, *policy, history);
-            state.agenda.touch(&key);
-        }
-        Event::NodePoolPolicy(policy) => {
-            let key = accept(state, &policy.meta.key);
-            nodes::accept(state, at, *policy);
-            state.agenda.touch(&key);
-        }
-        Event::HealingPolicy { policy, incidents } => {
-            let key = accept(state, &policy.meta.key);
-            healing::accept(state, at, *policy, incidents);
-            state.agenda.touch(&key);
-        }
-        Event::PolicyInvalid {
-            key,
-            generation,
-            message,
-        } => {
-            super::forget_policy(state, &key);
-            state.invalid.insert(key.clone(), Invalid { generation, message });
-            state.agenda.touch(&key);
-        }
-        Event::PolicyGone(key) => {
-            super::forget_policy(state, &key);
-            state.invalid.remove(&key);
-            state.reports.remove(&key);
-            state.refusals.remove(&key);
         }
         Event::Target { object, target } => scaling::observe_target(state, at, object, target.map(|t| *t)),
         Event::Pod(pod) => observe_pod(state, *pod),
@@ -83,6 +58,42 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
         }
         Event::Outcome { action, outcome } => super::settle(state, at, &action, &outcome),
         Event::NodeFailed { node, message } => nodes::node_failed(state, at, &node, &message),
+    }
+}
+
+fn observe_policy(state: &mut State, at: Time, event: Event) {
+    match event {
+        Event::ScalingPolicy { policy, history } => {
+            let key = accept(state, &policy.meta.key);
+            scaling::accept(state, at, *policy, history);
+            state.agenda.touch(&key);
+        }
+        Event::NodePoolPolicy(policy) => {
+            let key = accept(state, &policy.meta.key);
+            nodes::accept(state, at, *policy);
+            state.agenda.touch(&key);
+        }
+        Event::HealingPolicy { policy, incidents } => {
+            let key = accept(state, &policy.meta.key);
+            healing::accept(state, at, *policy, incidents);
+            state.agenda.touch(&key);
+        }
+        Event::PolicyInvalid {
+            key,
+            generation,
+            message,
+        } => {
+            super::forget_policy(state, &key);
+            state.invalid.insert(key.clone(), Invalid { generation, message });
+            state.agenda.touch(&key);
+        }
+        Event::PolicyGone(key) => {
+            super::forget_policy(state, &key);
+            state.invalid.remove(&key);
+            state.reports.remove(&key);
+            state.refusals.remove(&key);
+        }
+        _ => {}
     }
 }
 
