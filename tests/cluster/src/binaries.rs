@@ -1,0 +1,144 @@
+//! The programs: built from Go modules when they are missing, kept in a cache folder by version.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// Version of Kubernetes, as in `control-plane/go.mod`.
+pub const KUBERNETES: &str = "v1.36.3";
+/// Version of kwok.
+pub const KWOK: &str = "v0.8.0";
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    /// etcd and the components of Kubernetes; the first argument says which.
+    pub control_plane: PathBuf,
+    /// Runs a command that must not outlive its caller.
+    pub guard: PathBuf,
+    /// Fake nodes and pods.
+    pub kwok: PathBuf,
+}
+
+/// The programs, built first where they are missing. Several processes may ask at once.
+///
+/// # Errors
+/// Go is missing, or a module cannot be built.
+pub fn ensure() -> Result<Binaries> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("control-plane");
+    let folder = cache_dir()?.join(format!("{KUBERNETES}-{KWOK}-{}", digest(&source)?));
+    let found = Binaries {
+        control_plane: folder.join("control-plane"),
+        guard: folder.join("guard"),
+        kwok: folder.join("kwok"),
+    };
+    fs::create_dir_all(&folder).map_err(|e| Error::new(folder.display(), e))?;
+    let lock = File::create(folder.join("lock")).map_err(|e| Error::new("lock the cache", e))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).map_err(|e| Error::new("lock the cache", e))?;
+    let version = format!(
+        "-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES} -X k8s.io/component-base/version.gitMajor=1 \
+         -X k8s.io/component-base/version.gitMinor=36"
+    );
+    if !found.guard.exists() {
+        build("guard", &source, &found.guard, &["./cmd/guard"], "-s -w")?;
+    }
+    if !found.kwok.exists() {
+        let package = format!("sigs.k8s.io/kwok/cmd/kwok@{KWOK}");
+        progress(&format!("building kwok {KWOK} (about a minute, once)"));
+        let mut install = Command::new("go");
+        install
+            .args(["install", &package])
+            .env("GOBIN", folder.join("staging"))
+            .current_dir(&source);
+        run(install, "build kwok")?;
+        rename(&folder.join("staging/kwok"), &found.kwok)?;
+    }
+    if !found.control_plane.exists() {
+        progress(&format!(
+            "building etcd and Kubernetes {KUBERNETES} (about five minutes on two cores, once)"
+        ));
+        build(
+            "control-plane",
+            &source,
+            &found.control_plane,
+            &["./cmd/control-plane"],
+            &version,
+        )?;
+    }
+    Ok(found)
+}
+
+/// A program of the system, such as `prometheus`.
+///
+/// # Errors
+/// It is not there; the error says which package has it.
+pub fn find(program: &str, package: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+        .ok_or_else(|| Error(format!("{program} is not in PATH: apt-get install {package}")))
+}
+
+fn cache_dir() -> Result<PathBuf> {
+    let under = |variable: &str, rest: &str| std::env::var_os(variable).map(|v| PathBuf::from(v).join(rest));
+    under("HOMEOSTAT_CACHE", "")
+        .or_else(|| under("XDG_CACHE_HOME", "homeostat"))
+        .or_else(|| under("HOME", ".cache/homeostat"))
+        .ok_or_else(|| Error("none of HOMEOSTAT_CACHE, XDG_CACHE_HOME, HOME is set".into()))
+}
+
+/// What the binaries depend on, shortened.
+fn digest(source: &Path) -> Result<String> {
+    let files = [
+        "go.mod",
+        "go.sum",
+        "cmd/control-plane/main.go",
+        "cmd/control-plane/etcd.go",
+        "cmd/guard/main.go",
+    ];
+    let mut hasher = Sha256::new();
+    for file in files {
+        let path = source.join(file);
+        hasher.update(fs::read(&path).map_err(|e| Error::new(path.display(), e))?);
+    }
+    Ok(hasher
+        .finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+fn build(what: &str, source: &Path, to: &Path, packages: &[&str], ldflags: &str) -> Result<()> {
+    let staging = to.with_extension("staging");
+    let mut go = Command::new("go");
+    go.args(["build", "-trimpath", "-ldflags", ldflags, "-o"])
+        .arg(&staging)
+        .args(packages)
+        .current_dir(source);
+    run(go, &format!("build {what}"))?;
+    rename(&staging, to)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|e| Error::new(to.display(), e))
+}
+
+fn run(mut command: Command, what: &str) -> Result<()> {
+    let status = command.env("GOFLAGS", "-mod=mod").status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Error::new(what, status)),
+        Err(error) => Err(Error::new(what, format!("{error}; is Go installed?"))),
+    }
+}
+
+fn progress(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,127 @@
+//! The components and their flags.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::Options;
+use crate::binaries::Binaries;
+
+/// A component of the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// etcd.
+    Etcd,
+    /// kube-apiserver.
+    ApiServer,
+    /// kube-controller-manager.
+    ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
+    /// kwok.
+    Kwok,
+}
+
+/// The ports of a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    pub etcd: u16,
+    pub peer: u16,
+    pub api: u16,
+    pub kwok: u16,
+}
+
+impl Component {
+    /// Its name, as its log file is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kwok => "kwok",
+        }
+    }
+
+    pub(super) fn command(self, binaries: &Binaries, dir: &Path, ports: Ports, options: &Options) -> Vec<OsString> {
+        let file = |name: &str| dir.join(name).display().to_string();
+        let flags = match self {
+            Self::Etcd => etcd(dir, ports),
+            Self::ApiServer => api_server(dir, ports),
+            Self::ControllerManager => {
+                let mut flags = vec![
+                    format!("--kubeconfig={}", file("controller-manager.kubeconfig")),
+                    "--use-service-account-credentials".into(),
+                    format!("--service-account-private-key-file={}", file("sa.key")),
+                    format!("--root-ca-file={}", file("certs/apiserver.crt")),
+                    "--secure-port=0".into(),
+                    "--leader-elect=false".into(),
+                    "--kube-api-qps=1000".into(),
+                    "--kube-api-burst=2000".into(),
+                ];
+                flags.extend(options.controller_manager.iter().cloned());
+                flags
+            }
+            Self::Scheduler => vec![
+                format!("--kubeconfig={}", file("scheduler.kubeconfig")),
+                "--secure-port=0".into(),
+                "--leader-elect=false".into(),
+                "--kube-api-qps=1000".into(),
+                "--kube-api-burst=2000".into(),
+            ],
+            Self::Kwok => {
+                let stages = concat!(env!("CARGO_MANIFEST_DIR"), "/stages");
+                let mut flags = vec![
+                    format!("--kubeconfig={}", file("kwok.kubeconfig")),
+                    "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".into(),
+                    "--node-lease-duration-seconds=40".into(),
+                    format!("--server-address=127.0.0.1:{}", ports.kwok),
+                ];
+                for stage in ["node", "node-chaos", "pod", "pod-chaos"] {
+                    flags.push(format!("--config={stages}/{stage}.yaml"));
+                }
+                flags
+            }
+        };
+        let program = if self == Self::Kwok {
+            &binaries.kwok
+        } else {
+            &binaries.control_plane
+        };
+        let mut command = vec![program.into()];
+        if self != Self::Kwok {
+            command.push(self.name().into());
+        }
+        command.extend(flags.into_iter().map(OsString::from));
+        command
+    }
+}
+
+fn etcd(dir: &Path, ports: Ports) -> Vec<String> {
+    vec![
+        format!("--data-dir={}", dir.join("etcd").display()),
+        format!("--client-url=http://127.0.0.1:{}", ports.etcd),
+        format!("--peer-url=http://127.0.0.1:{}", ports.peer),
+    ]
+}
+
+fn api_server(dir: &Path, ports: Ports) -> Vec<String> {
+    let file = |name: &str| dir.join(name).display().to_string();
+    vec![
+        format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
+        "--bind-address=127.0.0.1".into(),
+        format!("--secure-port={}", ports.api),
+        format!("--cert-dir={}", file("certs")),
+        format!("--token-auth-file={}", file("tokens.csv")),
+        "--authorization-mode=Node,RBAC".into(),
+        "--service-account-issuer=https://kubernetes.default.svc".into(),
+        format!("--service-account-key-file={}", file("sa.key")),
+        format!("--service-account-signing-key-file={}", file("sa.key")),
+        "--service-cluster-ip-range=10.0.0.0/16".into(),
+        "--endpoint-reconciler-type=none".into(),
+        "--allow-privileged".into(),
+        "--profiling=false".into(),
+        "--max-requests-inflight=1000".into(),
+        "--max-mutating-requests-inflight=1000".into(),
+    ]
+}
