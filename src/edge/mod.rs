@@ -1,4 +1,5 @@
 //! Turns the world into events and plans into deeds. Async and thin: no decision is taken here.
 
 pub mod git;
+pub mod kube;
 pub mod prometheus;

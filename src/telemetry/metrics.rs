@@ -1,1 +1,231 @@
-//! Every metric of the operator: name, help, labels.
+//! Every metric of the operator: name, help, labels. Dashboards, rules and the reference are generated from the same
+//! registry, so that a name exists in one place only.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// A gauge of floats.
+pub type FloatGauge = Gauge<f64, AtomicU64>;
+
+macro_rules! labels {
+    ($($(#[doc = $doc:literal])+ $name:ident { $($field:ident),+ })+) => {
+        $($(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+        #[allow(missing_docs, reason = "a label's name says what it is")]
+        pub struct $name { $(pub $field: String),+ })+
+    };
+}
+
+labels! {
+    /// One policy.
+    PolicyLabels { kind, namespace, name }
+    /// One policy and its condition Ready.
+    ReadyLabels { kind, namespace, name, status, reason }
+    /// One ScalingPolicy.
+    ScalingLabels { namespace, name }
+    /// One ScalingPolicy and a limit.
+    LimitLabels { namespace, name, reason }
+    /// One trigger.
+    TriggerLabels { namespace, name, trigger }
+    /// Something that happened to actions.
+    ActionLabels { action, reason, outcome }
+    /// Something that was refused.
+    RefusalLabels { action, reason }
+    /// One scale event.
+    ScaleLabels { namespace, name, direction, reason }
+    /// Queries to one server.
+    QueryLabels { server, outcome }
+    /// One node pool.
+    PoolLabels { policy, pool }
+    /// Healing.
+    HealLabels { namespace, action, outcome }
+    /// A part of the picture.
+    ViewLabels { view }
+    /// One GitSource.
+    SourceLabels { namespace, name }
+    /// Syncs of one GitSource.
+    SyncLabels { namespace, name, outcome }
+    /// What built this process.
+    BuildLabels { version }
+    /// Events by kind.
+    EventLabels { event }
+}
+
+#[derive(Clone, Debug)]
+struct Seconds(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Seconds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+/// Buckets for what takes milliseconds.
+const FAST: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Buckets for recoveries.
+const RECOVERY: &[f64] = &[30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0];
+
+/// A histogram family.
+#[allow(private_interfaces, reason = "the constructor is a detail of this file")]
+pub type Timings<L> = Family<L, Histogram, Seconds>;
+
+/// What kind of metric it is, for those who generate queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Goes up and down.
+    Gauge,
+    /// Only goes up; its name ends with `_total`.
+    Counter,
+    /// `_bucket`, `_sum` and `_count`.
+    Histogram,
+}
+
+/// One metric as it is exposed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The full name, without the suffixes of histograms.
+    pub name: String,
+    /// What it is.
+    pub kind: MetricKind,
+    /// What it means.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident $type:ty = $make:expr;)+) => {
+        /// All metrics. Cheap to clone: clones share the values.
+        #[derive(Clone)]
+        pub struct Metrics { $($(#[doc = $doc])+ pub $field: $type,)+ }
+
+        impl Default for Metrics {
+            fn default() -> Self {
+                Self { $($field: $make,)+ }
+            }
+        }
+
+        impl Metrics {
+            /// Every metric: name, kind and meaning.
+            #[must_use]
+            pub fn describe() -> Vec<Described> {
+                vec![$(Described {
+                    name: full_name(stringify!($field), MetricKind::$kind),
+                    kind: MetricKind::$kind,
+                    help: concat!($($doc),+).trim_ascii(),
+                },)+]
+            }
+
+            fn register(&self) -> Registry {
+                let mut registry = Registry::with_prefix("homeostat");
+                $(registry.register(stringify!($field), concat!($($doc),+).trim_ascii(), self.$field.clone());)+
+                registry
+            }
+        }
+    };
+}
+
+fn full_name(field: &str, kind: MetricKind) -> String {
+    let suffix = if kind == MetricKind::Counter { "_total" } else { "" };
+    format!("homeostat_{field}{suffix}")
+}
+
+metrics! {
+    /// Always 1; the label says which version runs
+    build_info: Gauge Family<BuildLabels, Gauge> = Family::default();
+    /// Whether this replica leads: 1, or 0
+    leader: Gauge Gauge = Gauge::default();
+    /// Whether a part of the cluster's picture is complete and current: 1, or 0
+    view_current: Gauge Family<ViewLabels, Gauge> = Family::default();
+    /// Policies by their condition Ready: 1 for the status and reason that it has
+    policy_ready: Gauge Family<ReadyLabels, Gauge> = Family::default();
+    /// Steps of the engine
+    steps: Counter Counter = Counter::default();
+    /// Seconds that a step of the engine took
+    step_seconds: Histogram Histogram = Histogram::new(FAST.iter().copied());
+    /// Events that the engine has seen, by kind
+    events_observed: Counter Family<EventLabels, Counter> = Family::default();
+    /// Events that wait for the engine
+    events_waiting: Gauge Gauge = Gauge::default();
+    /// Replicas of the target now
+    current_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// Replicas that the policy wants
+    desired_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// Replicas that the triggers ask for, before stabilization and limits
+    recommendation_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// 1 while this limit keeps the policy from what its triggers ask for
+    limited: Gauge Family<LimitLabels, Gauge> = Family::default();
+    /// Changes of replicas that were made
+    scale_events: Counter Family<ScaleLabels, Counter> = Family::default();
+    /// The trigger's last value
+    signal_value: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
+    /// Unix time of the trigger's last sample
+    signal_timestamp_seconds: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
+    /// 1 while the trigger has no usable data
+    signal_missing: Gauge Family<TriggerLabels, Gauge> = Family::default();
+    /// Queries to Prometheus, by outcome
+    queries: Counter Family<QueryLabels, Counter> = Family::default();
+    /// Seconds that queries to Prometheus took
+    query_seconds: Histogram Histogram = Histogram::new(FAST.iter().copied());
+    /// Nodes of the pool that are there
+    node_pool_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// Nodes that the pool shall have
+    node_pool_target_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// Nodes that were asked for and are not Ready yet
+    node_pool_incoming_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// Unschedulable pods that the pool cannot help
+    node_pool_waiting_pods: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// Incidents that are open
+    open_incidents: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// Healing actions, by outcome
+    heal_actions: Counter Family<HealLabels, Counter> = Family::default();
+    /// Seconds from the first sight of an incident to its recovery
+    heal_time_to_recover_seconds: Histogram Histogram = Histogram::new(RECOVERY.iter().copied());
+    /// Actions of plans, by outcome
+    actions: Counter Family<ActionLabels, Counter> = Family::default();
+    /// Seconds that actions took
+    action_seconds: Histogram Histogram = Histogram::new(FAST.iter().copied());
+    /// Actions that were wanted and refused; counted when the refusal begins
+    refusals: Counter Family<RefusalLabels, Counter> = Family::default();
+    /// Writes of policies' statuses, by outcome
+    status_writes: Counter Family<EventLabels, Counter> = Family::default();
+    /// Syncs of GitSources, by outcome
+    git_syncs: Counter Family<SyncLabels, Counter> = Family::default();
+    /// Objects that the GitSource's applied revision declares
+    git_objects: Gauge Family<SourceLabels, Gauge> = Family::default();
+    /// Bytes written to the journal
+    journal_bytes: Counter Counter = Counter::default();
+    /// Times that the journal left a gap because its budget was used up
+    journal_gaps: Counter Counter = Counter::default();
+}
+
+impl Metrics {
+    /// All values in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// Only when formatting itself fails.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.register())?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_that_is_described_is_exposed_under_that_name() {
+        let text = Metrics::default().encode().unwrap();
+        for metric in Metrics::describe() {
+            let family = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
+            assert!(text.contains(&format!("# HELP {family} {}", metric.help)), "{}", metric.name);
+        }
+    }
+}
