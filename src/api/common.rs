@@ -143,11 +143,12 @@ pub struct Provenance {
 /// Schema of a map of labels: at most 32, values as Kubernetes allows them.
 #[must_use]
 pub fn labels_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": 32,
-        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"},
-    })
+    let value = json_schema!({
+        "type": "string",
+        "maxLength": 63,
+        "x-kubernetes-validations": [rules::label_value()],
+    });
+    json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": value})
 }
 
 /// Schema of `metav1.Condition` with the limits of its Go type, as a map by type.

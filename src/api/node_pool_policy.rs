@@ -156,10 +156,7 @@ pub struct PoolTaint {
     /// Value of the taint. Default: empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
-    #[x_kube(validation = rules::rule(
-        "self.matches('^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$')",
-        "must be letters, digits, hyphens, underscores and dots, such as batch",
-    ))]
+    #[x_kube(validation = rules::label_value())]
     pub value: Option<String>,
     /// What it does to pods that do not tolerate it.
     pub effect: TaintEffect,
@@ -273,7 +270,7 @@ pub struct PoolStatus {
 /// Schema of a map of resources: at most 16 quantities.
 fn resources_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let mut quantity = QuantityText::json_schema(generator);
-    let rules = [rules::quantity_from_zero()];
-    quantity.insert("x-kubernetes-validations".into(), serde_json::json!(rules));
+    let rule = rules::quantity_from_zero();
+    quantity.insert("x-kubernetes-validations".into(), serde_json::json!([rule]));
     schemars::json_schema!({"type": "object", "minProperties": 1, "maxProperties": 16, "additionalProperties": quantity})
 }

@@ -149,9 +149,11 @@ pub struct OperatorConfigStatus {
 
 /// Schema of a map of headers: at most 16, each value at most 1024 characters on one line.
 fn headers_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "object",
-        "maxProperties": 16,
-        "additionalProperties": {"type": "string", "maxLength": 1024, "pattern": "^[\\x20-\\x7e]*$"},
-    })
+    let one_line = rules::rule("self.matches('^[ -~]*$')", "must be one line of ASCII characters");
+    let value = schemars::json_schema!({
+        "type": "string",
+        "maxLength": 1024,
+        "x-kubernetes-validations": [one_line],
+    });
+    schemars::json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": value})
 }

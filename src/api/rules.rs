@@ -79,6 +79,15 @@ pub fn label_key() -> Rule {
     )
 }
 
+/// Value of a label or a taint.
+#[must_use]
+pub fn label_value() -> Rule {
+    invalid(
+        "self.matches('^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$')",
+        "must be letters, digits, hyphens, underscores and dots, such as batch",
+    )
+}
+
 /// A map whose keys are those of labels.
 #[must_use]
 pub fn label_keys() -> Rule {

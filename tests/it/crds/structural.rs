@@ -20,7 +20,7 @@ pub fn verdict(schema: &Value, object: &Value) -> Vec<String> {
         "unknown field",
     ];
     if !errors.iter().any(|error| blocked.iter().any(|b| error.contains(b)))
-        && let Err(failed) = kube_cel::Validator::new().validate(schema, object, None)
+        && let Err(failed) = kube_cel::Validator::new().validate(schema, &without_nulls(object), None)
     {
         errors.extend(failed.iter().map(ToString::to_string));
     }
@@ -40,7 +40,7 @@ fn check(path: &str, schema: &Value, value: &Value, errors: &mut Vec<String>) {
     {
         errors.push(format!(
             "{path}: Unsupported value: {value}: supported values: {}",
-            schema["enum"]
+            list(allowed)
         ));
     }
     match value {
@@ -50,6 +50,22 @@ fn check(path: &str, schema: &Value, value: &Value, errors: &mut Vec<String>) {
         Value::Object(map) => check_object(path, schema, map, errors),
         Value::Null | Value::Bool(_) => {}
     }
+}
+
+/// To the server's rules a null is as if it were not there; to `kube-cel` it is a value.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(_, v)| !v.is_null());
+            Value::Object(kept.map(|(k, v)| (k.clone(), without_nulls(v))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+fn list(values: &[Value]) -> String {
+    values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn wrong_type(schema: &Value, value: &Value) -> Option<String> {
@@ -132,10 +148,6 @@ fn check_list(path: &str, schema: &Value, items: &[Value], errors: &mut Vec<Stri
 }
 
 fn check_object(path: &str, schema: &Value, map: &serde_json::Map<String, Value>, errors: &mut Vec<String>) {
-    // Metadata is checked by other code of the server.
-    if path == ".metadata" {
-        return;
-    }
     let count = map.len() as u64;
     if schema["maxProperties"].as_u64().is_some_and(|max| count > max) {
         errors.push(format!(
@@ -159,6 +171,10 @@ fn check_object(path: &str, schema: &Value, map: &serde_json::Map<String, Value>
         }
     }
     for (name, value) in map {
+        // What every object has.
+        if path.is_empty() && ["apiVersion", "kind", "metadata"].contains(&name.as_str()) {
+            continue;
+        }
         let path = format!("{path}.{name}");
         match (&schema["properties"][name], &schema["additionalProperties"]) {
             (property @ Value::Object(_), _) | (Value::Null, property @ Value::Object(_)) => {
