@@ -1,1 +1,3 @@
 //! One file a subcommand, no logic.
+
+pub mod crds;

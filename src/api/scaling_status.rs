@@ -1,0 +1,112 @@
+//! Status of a ScalingPolicy: what is wanted now, since when, and why. It does not tick: it is written when its meaning
+//! changes.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{Condition, Provenance};
+use crate::core::time::Time;
+
+/// What is wanted now, since when, and why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingPolicyStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling and Stalled by kstatus; ScalingActive, Limited, MetricsAvailable, TargetFound, FieldConflict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::common::conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// Where this policy comes from, if a GitOps tool says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Provenance>,
+    /// The last decision and its inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// Changes of replicas that this policy made and that rate limits still count, oldest first. At most 64. The operator
+    /// reads them again after a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub scale_events: Vec<ScaleEvent>,
+}
+
+/// The decision behind the replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// When it was made.
+    pub at: Time,
+    /// Replicas of the target at that time.
+    #[schemars(range(min = 0))]
+    pub from: i32,
+    /// What the triggers ask for together, before stabilization and limits. Absent where no trigger had a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub proposed: Option<i32>,
+    /// After stabilization, before limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub stabilized: Option<i32>,
+    /// Replicas that are wanted: after stabilization and limits.
+    #[schemars(range(min = 0))]
+    pub desired: i32,
+    /// Code of the limit that bit, such as ScaleUpLimit or TooManyReplicas. Absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub limited_by: Option<String>,
+    /// When more becomes possible, where a limit bit that lets go with time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Time>,
+    /// The whole of it in a sentence, with the numbers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 2048))]
+    pub message: String,
+    /// What each trigger said. At most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub triggers: Vec<TriggerStatus>,
+}
+
+/// What one trigger said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerStatus {
+    /// Name of the trigger.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Its value. Absent where it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub value: Option<String>,
+    /// The sample's own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled_at: Option<Time>,
+    /// Replicas that it asks for. Absent where it asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub proposal: Option<i32>,
+    /// Code of how it fared: ScaleUp, ScaleDown, WithinTolerance, or why it has no proposal, such as NoData or StaleData.
+    #[schemars(length(max = 64))]
+    pub state: String,
+    /// The same in a sentence, where there is more to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// A change of replicas that the policy made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleEvent {
+    /// When.
+    pub at: Time,
+    /// From how many.
+    #[schemars(range(min = 0))]
+    pub from: i32,
+    /// To how many.
+    #[schemars(range(min = 0))]
+    pub to: i32,
+}

@@ -1,0 +1,3 @@
+//! Integration tests: what people see of Homeostat, without a cluster.
+
+mod crds;
