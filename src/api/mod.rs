@@ -5,6 +5,7 @@
 //! can break are CEL in the schema, each with a sentence that says what to write instead.
 
 pub mod common;
+pub mod convert;
 pub mod git_source;
 pub mod healing_policy;
 pub mod node_pool_policy;

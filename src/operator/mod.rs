@@ -1,4 +1,6 @@
 //! The loop: wiring, leadership, shutdown.
 
 pub mod clock;
+pub mod http;
+pub mod journal;
 pub mod lease;

@@ -5,6 +5,7 @@ pub mod events;
 pub mod execute;
 pub mod feed;
 pub mod health;
+pub mod policies;
 pub mod provider;
 pub mod scale;
 pub mod status;
