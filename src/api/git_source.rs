@@ -43,6 +43,12 @@ use super::scalar::DurationText;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::rule(
+        "!has(self.secretRef) || self.url.startsWith('https://')",
+        "secretRef needs an https:// URL: credentials are never sent in the clear",
+    ).field_path(".secretRef")
+)]
 pub struct GitSourceSpec {
     /// Stops this source: nothing is fetched, applied, restored or deleted. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

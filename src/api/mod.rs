@@ -4,6 +4,11 @@
 //! the field does, its unit and range, and the default that the code (never the schema) fills in. Rules that one object
 //! can break are CEL in the schema, each with a sentence that says what to write instead.
 
+// The manual is read by people in a terminal, where backticks around every kind and product would only be noise.
+#![allow(clippy::doc_markdown)]
+// Taken for duplicates: printer columns of one type or with one priority.
+#![allow(clippy::duplicated_attributes)]
+
 pub mod common;
 pub mod convert;
 pub mod git_source;

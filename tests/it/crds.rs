@@ -2,6 +2,7 @@
 //! `tests/cases/crds` are accepted or rejected as their files say.
 
 pub mod cases;
+pub mod statuses;
 pub mod structural;
 
 use std::collections::BTreeMap;
@@ -78,6 +79,21 @@ fn generated_files_are_current() {
         "missing in crds/: {:?}: run `homeostat crds --dir crds`",
         expected.keys()
     );
+}
+
+#[test]
+fn every_kind_is_defined() {
+    let known: Vec<&str> = homeostat::core::names::PolicyKind::ALL
+        .iter()
+        .map(|kind| kind.as_str())
+        .collect();
+    let crds = all_crds();
+    let kinds: Vec<&str> = crds.iter().map(|crd| crd.spec.names.kind.as_str()).collect();
+    assert_eq!(kinds, known);
+    for crd in &crds {
+        assert_eq!(crd.spec.group, homeostat::api::GROUP);
+        assert_eq!(crd.spec.versions[0].name, homeostat::api::VERSION);
+    }
 }
 
 #[test]
@@ -188,7 +204,7 @@ fn good_objects_are_accepted_and_bad_ones_rejected_with_a_hint() {
             (Expect::Rejected(text), false) if verdict.iter().any(|v| v.contains(text)) => {}
             (Expect::Accepted, false) => failures.push(format!("{name}: should be accepted, but {verdict:#?}")),
             (Expect::Rejected(text), _) => {
-                failures.push(format!("{name}: should be rejected with `{text}`, but {verdict:#?}"))
+                failures.push(format!("{name}: should be rejected with `{text}`, but {verdict:#?}"));
             }
         }
     }
@@ -201,6 +217,34 @@ fn good_objects_are_accepted_and_bad_ones_rejected_with_a_hint() {
                 "no case {prefix}*.yaml"
             );
         }
+    }
+}
+
+/// What the operator writes fits, and is read again as it was written.
+#[test]
+fn full_statuses_fit_their_schemas() {
+    let schemas = schemas();
+    for object in statuses::full() {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        assert_eq!(
+            structural::verdict(&schemas[kind], &object),
+            Vec::<String>::new(),
+            "{kind}"
+        );
+        let mut missing = Vec::new();
+        walk("status", &schemas[kind]["properties"]["status"], &mut |path, schema| {
+            for name in schema["properties"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name)
+            {
+                if !statuses::has(&object, &format!("{path}.{name}")) {
+                    missing.push(format!("{path}.{name}"));
+                }
+            }
+        });
+        assert!(missing.is_empty(), "{kind}: the example leaves out {missing:?}");
     }
 }
 

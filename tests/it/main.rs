@@ -1,3 +1,5 @@
 //! Integration tests: what people see of Homeostat, without a cluster.
 
+#![allow(clippy::doc_markdown, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 mod crds;
