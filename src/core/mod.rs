@@ -17,6 +17,7 @@ pub mod engine;
 pub mod event;
 pub mod guard;
 pub mod healing;
+pub mod lease;
 pub mod names;
 pub mod nodes;
 pub mod plan;

@@ -86,10 +86,8 @@ impl Executor {
             "deleteOptions": {"preconditions": {"uid": uid.0}},
         });
         let params = PostParams::default();
-        let result: Result<Value, CallError> = match serde_json::to_vec(&body) {
-            Ok(bytes) => call(format!("evict {pod}"), api.create_subresource("eviction", &pod.name, &params, bytes)).await,
-            Err(error) => return Outcome::Failed { message: error.to_string() },
-        };
+        let result: Result<Value, CallError> =
+            call(format!("evict {pod}"), api.create_subresource("eviction", &pod.name, &params, &body)).await;
         match result {
             Ok(_) => Outcome::Done,
             Err(error) => match error.code() {

@@ -1,5 +1,6 @@
 //! The Kubernetes API: watches in, writes out.
 
+pub mod config;
 pub mod convert;
 pub mod events;
 pub mod execute;

@@ -144,13 +144,13 @@ impl Writer {
             None => stored_conditions(&call(format!("read {key}"), api.get(&key.name)).await?),
         };
         let Ok(body) = status_of(report, &old, clock::now()) else { return Ok(()) };
-        let patch = json!({
+        let patch = Patch::Apply(json!({
             "apiVersion": resource.api_version, "kind": resource.kind,
             "metadata": {"name": key.name},
             "status": body.0,
-        });
+        }));
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let written = call(format!("write the status of {key}"), api.patch_status(&key.name, &params, &Patch::Apply(&patch)));
+        let written = call(format!("write the status of {key}"), api.patch_status(&key.name, &params, &patch));
         let conditions = stored_conditions(&written.await?);
         self.conditions.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), conditions);
         Ok(())

@@ -12,13 +12,12 @@ use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 use tokio::sync::{Notify, watch as channel};
 
-use super::watch::{Watching, drive};
+use super::watch::{WatchBackoff, Watching, drive};
 use super::{call, convert, scale};
 use crate::core::event::Event;
 use crate::core::names::{ObjectKey, ObjectRef, Uid};
 use crate::core::quantity::Replicas;
 use crate::core::world::Target;
-use crate::edge::retry;
 
 /// Which objects other autoscalers name: target → the autoscaler, such as `HorizontalPodAutoscaler shop/checkout`.
 pub type OtherScalers = BTreeMap<ObjectRef, String>;
@@ -85,7 +84,7 @@ async fn watch_kind(
     rivals: channel::Receiver<OtherScalers>,
     around: Watching,
 ) {
-    let mut backoff = retry::watch_backoff_policy();
+    let mut backoff = WatchBackoff::default();
     let resource = loop {
         match scale::resource(&client, &example).await {
             Ok(resource) => break resource,
@@ -93,13 +92,13 @@ async fn watch_kind(
                 tracing::warn!(kind = example.kind, %error, "the kind cannot be watched");
                 tokio::select! {
                     () = around.shutdown.cancelled() => return,
-                    () = tokio::time::sleep(backoff.next_delay()) => {}
+                    () = tokio::time::sleep(backoff.next().unwrap_or_default()) => {}
                 }
             }
         }
     };
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let stream = watcher(api, watcher::Config::default().any_semantic()).backoff(retry::watch_backoff());
+    let stream = watcher(api, watcher::Config::default().any_semantic()).backoff(WatchBackoff::default());
     let relay = Relay { client, resource, wanted, rivals, around: around.clone(), changed: Mutex::default(), news: Notify::new() };
     let name = |key: &ObjectKey| ObjectRef::new(&example.api_version, &example.kind, &key.namespace, &key.name);
     let watching = drive(
@@ -219,7 +218,7 @@ pub fn writer_of(entries: &[ManagedFieldsEntry], path: &str) -> Option<String> {
 /// Watches HorizontalPodAutoscalers, so that a target which one of them names is left alone.
 async fn watch_rivals(client: Client, rivals: channel::Sender<OtherScalers>, around: Watching) {
     let api: Api<HorizontalPodAutoscaler> = Api::all(client);
-    let stream = watcher(api, watcher::Config::default()).backoff(retry::watch_backoff());
+    let stream = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
     let by_key = Mutex::new(BTreeMap::<ObjectKey, ObjectRef>::new());
     let publish = |map: &BTreeMap<ObjectKey, ObjectRef>| {
         let now: OtherScalers =
@@ -233,10 +232,9 @@ async fn watch_rivals(client: Client, rivals: channel::Sender<OtherScalers>, aro
         |hpa: HorizontalPodAutoscaler| {
             let key = super::watch::key_of(&hpa);
             let mut map = by_key.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(target) = hpa.spec.as_ref().map(|s| &s.scale_target_ref) {
-                let version = target.api_version.clone().unwrap_or_default();
-                map.insert(key.clone(), ObjectRef::new(&version, &target.kind, &key.namespace, &target.name));
-            }
+            let target = &hpa.spec.scale_target_ref;
+            let version = target.api_version.clone().unwrap_or_default();
+            map.insert(key.clone(), ObjectRef::new(&version, &target.kind, &key.namespace, &target.name));
             publish(&map);
             (key, None)
         },

@@ -19,11 +19,34 @@ use super::feed::Feed;
 use crate::core::event::Event;
 use crate::core::names::ObjectKey;
 use crate::core::world::{View, ViewState};
-use crate::edge::retry;
+use crate::edge::retry::Backoff;
 
 /// A watch without an error for this long, while the API server answers, is connected again: longer than the longest
 /// back-off between two tries.
 const CALM: Duration = Duration::from_secs(8);
+
+/// The delays between two tries of a watch.
+#[derive(Debug)]
+pub struct WatchBackoff(Backoff);
+
+impl Default for WatchBackoff {
+    fn default() -> Self {
+        Self(Backoff::new(Duration::from_millis(300), Duration::from_secs(5)))
+    }
+}
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next_delay())
+    }
+}
+
+impl kube::runtime::utils::Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
 
 /// What a watch needs from its surroundings.
 #[derive(Clone, Debug)]
@@ -73,7 +96,7 @@ pub async fn run<K>(
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     K::DynamicType: Default + Eq + std::hash::Hash + Clone,
 {
-    let stream = watch_stream(api, config).backoff(retry::watch_backoff());
+    let stream = watch_stream(api, config).backoff(WatchBackoff::default());
     drive(stream.boxed(), part, around, |o: K| (key_of(&o), seen(o)), gone).await;
 }
 

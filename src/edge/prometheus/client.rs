@@ -1,0 +1,169 @@
+//! One Prometheus server.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use prometheus_http_query::Client;
+
+use super::answer::{failed, read};
+use crate::core::sample::{QueryError, Reading};
+
+/// An answer may not be larger.
+const BODY_MAX: usize = 2 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How the operator says who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// By a bearer token.
+    Bearer(Secret),
+    /// By user name and password.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+}
+
+/// A server and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// By which triggers name it.
+    pub name: String,
+    /// Base URL.
+    pub url: String,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How the operator says who it is.
+    pub auth: Auth,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Why a server cannot be spoken to at all.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("Prometheus server {name}: {problem}")]
+pub struct ServerError {
+    /// Which.
+    pub name: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// A client of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct PrometheusClient {
+    client: Client,
+    timeout: Duration,
+}
+
+impl PrometheusClient {
+    /// A client of this server.
+    ///
+    /// # Errors
+    /// The URL or a header is malformed.
+    pub fn new(config: &ServerConfig) -> Result<Self, ServerError> {
+        let err = |problem: String| ServerError { name: config.name.clone(), problem };
+        let http = reqwest::Client::builder()
+            .default_headers(headers(config).map_err(err)?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(config.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| err(e.to_string()))?;
+        let client = Client::from(http, &config.url).map_err(|e| err(e.to_string()))?;
+        Ok(Self { client, timeout: config.timeout })
+    }
+
+    /// Asks an instant query.
+    pub async fn query(&self, expr: &str) -> Reading {
+        match tokio::time::timeout(self.timeout, self.ask(expr)).await {
+            Ok(reading) => reading,
+            Err(_) => self.too_slow(),
+        }
+    }
+
+    async fn ask(&self, expr: &str) -> Reading {
+        let mut response = match self.client.query(expr).post_raw().await {
+            Ok(response) => response,
+            Err(error) => return self.unreachable(&error),
+        };
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_MAX => {
+                    let message = format!("the answer is larger than {BODY_MAX} bytes: the query must give one number");
+                    return failed(QueryError::TooLarge, message);
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) if error.is_timeout() => return self.too_slow(),
+                Err(_) => return failed(QueryError::Unreachable, "the connection broke in the middle of the answer"),
+            }
+        }
+        if (300..400).contains(&status) {
+            return failed(QueryError::Status, format!("the server redirects (HTTP {status}): name its final URL"));
+        }
+        read(status, &body)
+    }
+
+    fn too_slow(&self) -> Reading {
+        let seconds = self.timeout.as_secs_f64();
+        failed(QueryError::Timeout, format!("no answer within {seconds}s: is the server overloaded, or the query too heavy?"))
+    }
+
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Reading {
+        let mut causes = Vec::new();
+        let mut cause = Some(error);
+        while let Some(this) = cause {
+            if let Some(http) = this.downcast_ref::<reqwest::Error>()
+                && http.is_timeout()
+            {
+                return self.too_slow();
+            }
+            causes.push(this.to_string());
+            cause = this.source();
+        }
+        let last = causes.pop().unwrap_or_default();
+        failed(QueryError::Unreachable, format!("no connection to the server: {last}"))
+    }
+}
+
+fn headers(config: &ServerConfig) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| format!("the value of header {name} is not one line"))?;
+        headers.insert(name, value);
+    }
+    let credentials = match &config.auth {
+        Auth::None => return Ok(headers),
+        Auth::Bearer(token) => format!("Bearer {}", token.0.trim()),
+        Auth::Basic { username, password } => {
+            use base64::Engine as _;
+            let pair = format!("{username}:{}", password.0);
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+        }
+    };
+    let mut value = HeaderValue::from_str(&credentials).map_err(|_| "the credentials are not one line".to_owned())?;
+    value.set_sensitive(true);
+    headers.insert(header::AUTHORIZATION, value);
+    Ok(headers)
+}
