@@ -4,3 +4,6 @@ pub mod clock;
 pub mod http;
 pub mod journal;
 pub mod lease;
+pub mod observe;
+pub mod run;
+mod term;

@@ -1,0 +1,96 @@
+//! Between the engine and the edge: what the engine needs to know next, and which events are only an echo of its own
+//! writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::watch;
+
+use crate::core::engine::Engine;
+use crate::core::event::Event;
+use crate::core::names::{ObjectRef, PolicyKey};
+use crate::edge::prometheus::poller::Wanted;
+
+/// Tells the edge what the engine needs to know; says something only when it changed.
+pub struct Publisher {
+    queries: watch::Sender<Wanted>,
+    targets: watch::Sender<BTreeSet<ObjectRef>>,
+    owned: watch::Sender<BTreeSet<ObjectRef>>,
+}
+
+/// The other ends.
+pub struct Published {
+    /// Queries that some policy asks.
+    pub queries: watch::Receiver<Wanted>,
+    /// Targets that some policy names.
+    pub targets: watch::Receiver<BTreeSet<ObjectRef>>,
+    /// Targets whose replicas belong to an active policy.
+    pub owned: watch::Receiver<BTreeSet<ObjectRef>>,
+}
+
+impl Publisher {
+    /// A publisher and its other ends.
+    #[must_use]
+    pub fn new() -> (Self, Published) {
+        let (queries, queries_seen) = watch::channel(Wanted::default());
+        let (targets, targets_seen) = watch::channel(BTreeSet::new());
+        let (owned, owned_seen) = watch::channel(BTreeSet::new());
+        let published = Published { queries: queries_seen, targets: targets_seen, owned: owned_seen };
+        (Self { queries, targets, owned }, published)
+    }
+
+    /// Looks at what the engine needs now.
+    pub fn publish(&self, engine: &Engine) {
+        set(&self.queries, engine.queries());
+        set(&self.targets, engine.targets());
+        set(&self.owned, engine.owned_targets());
+    }
+}
+
+fn set<T: PartialEq>(sender: &watch::Sender<T>, now: T) {
+    sender.send_if_modified(|old| {
+        let changed = *old != now;
+        if changed {
+            *old = now;
+        }
+        changed
+    });
+}
+
+/// Tells the echo of own status writes from real changes of policies.
+///
+/// While this replica leads, an event whose generation is known is an echo and goes no further. While it follows, the
+/// status of a policy is somebody else's memory of what they did: each such event replaces what the engine remembers, so
+/// that it knows it all when it comes to lead.
+#[derive(Debug, Default)]
+pub struct StatusEcho {
+    seen: BTreeMap<PolicyKey, (String, i64, String)>,
+}
+
+impl StatusEcho {
+    /// What of an event concerns the engine.
+    pub fn filter(&mut self, event: Event, leads: bool) -> Vec<Event> {
+        let meta = match &event {
+            Event::ScalingPolicy { policy, .. } => &policy.meta,
+            Event::NodePoolPolicy(policy) => &policy.meta,
+            Event::HealingPolicy { policy, .. } => &policy.meta,
+            Event::PolicyInvalid { key, generation, message } => {
+                let now = (String::new(), *generation, message.clone());
+                let echo = self.seen.insert(key.clone(), now.clone()) == Some(now);
+                return if echo { Vec::new() } else { vec![event] };
+            }
+            Event::PolicyGone(key) => {
+                self.seen.remove(key);
+                return vec![event];
+            }
+            _ => return vec![event],
+        };
+        let now = (meta.uid.0.clone(), meta.generation, String::new());
+        let key = meta.key.clone();
+        let known = self.seen.insert(key.clone(), now.clone());
+        match known {
+            Some(old) if old == now && leads => Vec::new(),
+            Some(old) if !leads || old.0 != now.0 => vec![Event::PolicyGone(key), event],
+            _ => vec![event],
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One term: watches, engine and executor, from a fresh look at the cluster until leadership is lost or the process ends.
+//! As a follower the engine only observes; as a leader it steps, and what it decides is carried out.
+
+mod act;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::Api;
+use kube::runtime::watcher;
+use kube::{Client, Config};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::http::Probes;
+use super::journal::{Bounds, Destination, Journal, JournalError};
+use super::lease::Leadership;
+use super::observe::{Publisher, StatusEcho};
+use crate::core::engine::Engine;
+use crate::core::event::Event;
+use crate::core::plan::Plan;
+use crate::core::world::{OwnIdentity, View};
+use crate::edge::kube::events::Notices;
+use crate::edge::kube::execute::Executor;
+use crate::edge::kube::feed::{Feed, Observed};
+use crate::edge::kube::status::StatusWriter;
+use crate::edge::kube::watch::{ViewPart, Watching};
+use crate::edge::kube::{config, convert, health, policies, targets, watch as watching};
+use crate::edge::prometheus::poller;
+use crate::telemetry::metrics::Metrics;
+use act::Actor;
+
+/// Events that may wait for the engine; the watches wait when there are more.
+const QUEUE: usize = 8192;
+/// Events taken in before the next step.
+const BATCH: usize = 2048;
+/// Between two steps: what changes together is decided together.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a term needs from the process.
+pub(super) struct Surroundings {
+    pub config: Config,
+    pub client: Client,
+    pub leadership: Leadership,
+    pub metrics: Metrics,
+    pub probes: Probes,
+    pub notices: Notices,
+    pub own: OwnIdentity,
+    pub namespace: String,
+    pub journal: Destination,
+    pub journal_bounds: Bounds,
+    pub work_dir: PathBuf,
+}
+
+/// Why a term ended.
+pub(super) enum End {
+    Shutdown,
+    LostLeadership,
+}
+
+pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> Result<End, JournalError> {
+    let stop = shutdown.child_token();
+    let (feed, events) = Feed::new(QUEUE);
+    let (publisher, actor) = start(around, &feed, &stop);
+    let journal = Journal::open(around.journal.clone(), around.journal_bounds, around.metrics.clone())?;
+    let mut engine = Engine::new(clock::now());
+    let own = Event::Own(around.own.clone());
+    engine.observe(clock::now(), own);
+    let mut turn = Term {
+        around,
+        engine,
+        journal,
+        publisher,
+        actor,
+        echo: StatusEcho::default(),
+        events,
+        led: false,
+        next_step: Instant::now(),
+    };
+    let end = turn.drive(&shutdown).await;
+    turn.actor.finish().await;
+    stop.cancel();
+    Ok(end)
+}
+
+/// Starts everything that observes and acts.
+fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publisher, Actor) {
+    let client = &around.client;
+    let watching = Watching {
+        feed: feed.clone(),
+        api_healthy: health::spawn(client.clone(), stop.clone()),
+        shutdown: stop.clone(),
+    };
+    let part = |view| ViewPart::split(view, 1).pop();
+    tokio::spawn(watching::run(
+        Api::<Pod>::all(client.clone()),
+        watcher::Config::default(),
+        part(View::Pods),
+        watching.clone(),
+        |pod: Pod| Some(Event::Pod(Box::new(convert::pod(&pod)))),
+        |key| Some(Event::PodGone(key)),
+    ));
+    tokio::spawn(watching::run(
+        Api::<Node>::all(client.clone()),
+        watcher::Config::default(),
+        part(View::Nodes),
+        watching.clone(),
+        |node: Node| Some(Event::Node(Box::new(convert::node(&node)))),
+        |key| Some(Event::NodeGone(key.name)),
+    ));
+    policies::spawn(client, &watching);
+    let (publisher, published) = Publisher::new();
+    tokio::spawn(targets::run(client.clone(), published.targets, watching.clone()));
+    let (servers, known_servers) = watch::channel(poller::Servers::default());
+    let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
+    tokio::spawn(poller::run(published.queries, known_servers, feed.clone(), metrics.clone(), stop.clone()));
+    let status = StatusWriter::spawn(client.clone(), leadership.clone(), metrics.clone(), stop.clone());
+    tokio::spawn(config::run(client.clone(), around.namespace.clone(), servers, status.clone(), watching));
+    let (orders, restores) = mpsc::channel(64);
+    let _ = (restores, &around.config, &around.work_dir, published.owned);
+    let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
+    let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), metrics);
+    (publisher, actor)
+}
+
+struct Term<'a> {
+    around: &'a Surroundings,
+    engine: Engine,
+    journal: Journal,
+    publisher: Publisher,
+    actor: Actor,
+    echo: StatusEcho,
+    events: mpsc::Receiver<Observed>,
+    led: bool,
+    next_step: Instant,
+}
+
+impl Term<'_> {
+    async fn drive(&mut self, shutdown: &CancellationToken) -> End {
+        let mut changes = self.around.leadership.changes();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            self.around.probes.turned();
+            tokio::select! {
+                () = shutdown.cancelled() => return End::Shutdown,
+                _ = changes.changed() => {}
+                _ = self.events.recv_many(&mut batch, BATCH) => {}
+                () = tokio::time::sleep_until(self.next_step) => {}
+            }
+            let leads = self.around.leadership.is_leader_now();
+            self.around.metrics.leader.set(i64::from(leads));
+            if self.led && !leads {
+                return End::LostLeadership;
+            }
+            self.led = leads;
+            self.journal.begin(clock::now(), self.engine.state());
+            for observed in batch.drain(..) {
+                self.observe(observed);
+            }
+            self.around.metrics.events_waiting.set(i64::try_from(self.events.len()).unwrap_or(i64::MAX));
+            let now = Instant::now();
+            if leads && (now >= self.next_step || self.engine.is_dirty() && now + PAUSE >= self.next_step) {
+                self.step().await;
+            } else if !leads {
+                self.publisher.publish(&self.engine);
+                self.next_step = now + Duration::from_secs(1);
+            }
+            self.set_ready();
+        }
+    }
+
+    fn observe(&mut self, observed: Observed) {
+        self.around.metrics.observed(&observed.event);
+        for event in self.echo.filter(observed.event, self.led) {
+            self.journal.event(observed.at, &event);
+            self.engine.observe(observed.at, event);
+        }
+    }
+
+    async fn step(&mut self) {
+        let began = Instant::now();
+        let now = clock::now();
+        let plan = self.engine.step(now);
+        self.around.metrics.steps.inc();
+        self.around.metrics.step_seconds.observe(began.elapsed().as_secs_f64());
+        self.journal.plan(&plan);
+        self.publisher.publish(&self.engine);
+        self.around.metrics.decided(&plan, &self.engine);
+        self.next_step = wake(&plan);
+        self.actor.carry_out(Arc::new(plan)).await;
+    }
+
+    fn set_ready(&self) {
+        let world = &self.engine.state().world;
+        let sees = |view| world.sees(view);
+        let views = [View::Pods, View::Nodes, View::Policies];
+        self.around.probes.set_ready(views.into_iter().all(sees));
+        for view in views {
+            self.around.metrics.sees(view, sees(view));
+        }
+    }
+}
+
+/// When to step again: when something comes due, and now and then in any case.
+fn wake(plan: &Plan) -> Instant {
+    let idle = Duration::from_secs(10);
+    let wait = plan.wake_at.map_or(idle, |at| {
+        Duration::from_millis(at.since(clock::now()).as_millis().max(0).unsigned_abs()).min(idle)
+    });
+    Instant::now() + wait.max(PAUSE)
+}
