@@ -1,0 +1,3 @@
+//! The pure engine through its public interface.
+
+mod scaling;
