@@ -193,6 +193,8 @@ pub enum Answer {
     With(Outcome),
     /// Unknown, though it was done.
     UnknownButDone,
+    /// It is done, and the watch lags.
+    DoneUnseen,
     /// Not at all.
     Never,
 }
@@ -297,6 +299,7 @@ impl Bench {
             panic!("unexpected {action:?}");
         };
         let answer = self.next.take().unwrap_or(Answer::With(Outcome::Done));
+        let lags = answer == Answer::DoneUnseen;
         let found = self.target.as_ref().filter(|t| t.uid == *uid).map(|t| t.replicas);
         let outcome = match answer {
             Answer::Never => return,
@@ -305,6 +308,10 @@ impl Bench {
                 Outcome::Unknown {
                     message: "connection reset".into(),
                 }
+            }
+            Answer::DoneUnseen => {
+                self.write(to.get());
+                Outcome::Done
             }
             Answer::With(Outcome::Done) if found != Some(*from) => Outcome::Conflict {
                 message: format!("found {found:?}"),
@@ -317,7 +324,7 @@ impl Bench {
                 outcome
             }
         };
-        let seen = outcome == Outcome::Done;
+        let seen = outcome == Outcome::Done && !lags;
         self.observe(Event::Outcome {
             action: action.id.clone(),
             outcome,

@@ -124,6 +124,18 @@ impl Runner {
                     }
                 }
                 "unseen" => {}
+                "sneak" => {
+                    if let Some(target) = &mut self.bench.target {
+                        target.replicas = Replicas::new(value.parse().unwrap());
+                    }
+                }
+                "lag" => {
+                    let truth = self.bench.replicas();
+                    self.bench.set(value.parse().unwrap(), None);
+                    if let Some(target) = &mut self.bench.target {
+                        target.replicas = Replicas::new(truth);
+                    }
+                }
                 "gone" => {
                     self.bench.target = None;
                     self.bench.show_target();
@@ -133,7 +145,7 @@ impl Runner {
                     if let Some(target) = &mut self.bench.target {
                         match name {
                             "hpa" => target.other_scaler = (value != "none").then(|| value.to_owned()),
-                            "uid" => target.uid.0 = value.to_owned(),
+                            "uid" => value.clone_into(&mut target.uid.0),
                             "status" => target.status_replicas = Replicas::new(value.parse().unwrap()),
                             _ => target.deleting = true,
                         }
@@ -284,6 +296,7 @@ fn answer(text: &str) -> Answer {
         "failed" => Answer::With(Outcome::Failed { message: message() }),
         "skipped" => Answer::With(Outcome::Skipped { message: message() }),
         "never" => Answer::Never,
+        "done-unseen" => Answer::DoneUnseen,
         "conflict" => Answer::With(Outcome::Conflict {
             message: message(),
             found: None,

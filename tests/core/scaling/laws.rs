@@ -253,8 +253,10 @@ proptest! {
                 Event::Target { object: object(), target },
             ];
             let mut other = twin.clone();
-            events.iter().for_each(|e| twin.observe(bench.now, e.clone()));
-            events.iter().rev().for_each(|e| other.observe(bench.now, e.clone()));
+            for (forth, back) in events.iter().zip(events.iter().rev()) {
+                twin.observe(bench.now, forth.clone());
+                other.observe(bench.now, back.clone());
+            }
             prop_assert_eq!(twin.step(bench.now), other.step(bench.now));
             prop_assert_eq!(twin.state(), other.state());
         }
