@@ -1,2 +1,7 @@
 //! The `homeostat` command: parse and dispatch only.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    homeostat::cli::main()
+}

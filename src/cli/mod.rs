@@ -1,3 +1,66 @@
 //! One file a subcommand, no logic.
 
 pub mod crds;
+pub mod dashboards;
+pub mod explain;
+pub mod run;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Scales a Kubernetes cluster and heals it, from policies kept in Git.
+#[derive(Debug, Parser)]
+#[command(name = "homeostat", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 it failed, the reason is on standard error; 2 the command line cannot be used.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator until SIGTERM.
+    Run(run::Args),
+    /// Say in plain words why a policy decided as it did.
+    Explain(explain::Args),
+    /// Write the custom resource definitions.
+    #[command(after_help = "Examples:\n  homeostat crds | kubectl apply -f -\n  homeostat crds --dir crds")]
+    Crds {
+        /// Folder for one file a kind; without it, all are printed.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Write Grafana boards and Prometheus rules.
+    #[command(after_help = "Example:\n  homeostat dashboards --dir dashboards")]
+    Dashboards {
+        /// Folder for the files; without it, their names are printed.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Parses the command line and dispatches.
+#[must_use]
+pub fn main() -> ExitCode {
+    // The one place where the process chooses its cryptography; nothing else may have before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match Cli::parse().command {
+        Command::Run(args) => finish(run::run(args)),
+        Command::Explain(args) => finish(explain::run(args)),
+        Command::Crds { dir } => finish(crds::run(dir.as_deref())),
+        Command::Dashboards { dir } => finish(dashboards::run(dir.as_deref())),
+    }
+}
+
+fn finish<E: Display>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("homeostat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The loop: wiring, leadership, shutdown.
 
 pub mod clock;
+pub mod explain;
 pub mod http;
 pub mod journal;
 pub mod lease;

@@ -114,7 +114,8 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
     ));
     policies::spawn(client, &watching);
     let (publisher, published) = Publisher::new();
-    tokio::spawn(targets::run(client.clone(), published.targets, watching.clone()));
+    let (again, unclear) = mpsc::channel(256);
+    tokio::spawn(targets::run(client.clone(), published.targets, unclear, watching.clone()));
     let (servers, known_servers) = watch::channel(poller::Servers::default());
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
     tokio::spawn(poller::run(published.queries, known_servers, feed.clone(), metrics.clone(), stop.clone()));
@@ -123,7 +124,7 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
     let (orders, restores) = mpsc::channel(64);
     let _ = (restores, &around.config, &around.work_dir, published.owned);
     let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
-    let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), metrics);
+    let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), again, metrics);
     (publisher, actor)
 }
 

@@ -1,70 +1,30 @@
-//! Replicas of workloads: gather → propose → stabilize → limit → act or refuse.
+//! Replicas of workloads: validate → gather → propose → stabilize → limit → plan → report.
+//!
+//! Gives the answers of the `HorizontalPodAutoscaler` (`autoscaling/v2` with `behavior`), except where its answer is a known
+//! flaw; every such place says so:
+//!
+//! * [`propose`]: a proposal never goes against its trigger's own direction; `AverageValue` measures its tolerance against
+//!   `spec.replicas`; no Ready pod at all is "no data", not "no load".
+//! * [`limit`]: percent limits can leave zero.
+//! * [`stabilize`]: after a gap in the data as long as the window, scaling down waits for a whole window again.
+//! * Own scale events survive a restart (they are part of the report).
+//!
+//! Never reads a clock, never writes anything but [`Memory`], the draft and the agenda.
 
-use serde::{Deserialize, Serialize};
+pub mod conflict;
+pub mod gather;
+pub mod limit;
+mod memory;
+mod plan;
+pub mod propose;
+mod report;
+mod settle;
+pub mod stabilize;
+mod track;
+mod validate;
 
-use super::engine::Draft;
-use super::event::Outcome;
-use super::guard::InFlight;
-use super::names::{ObjectRef, PolicyKey};
-use super::policy::ScalingPolicy;
-use super::report::ScaleEvent;
-use super::state::State;
-use super::time::Time;
-use super::world::Target;
-
-/// What is remembered of a ScalingPolicy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Memory {
-    /// The policy.
-    pub policy: ScalingPolicy,
-    /// Own scale events, oldest first.
-    pub history: Vec<ScaleEvent>,
-}
-
-/// A ScalingPolicy was made or changed.
-pub fn accept(state: &mut State, _at: Time, policy: ScalingPolicy, history: Vec<ScaleEvent>) {
-    let key = policy.meta.key.clone();
-    forget(state, &key);
-    state
-        .by_target
-        .entry(policy.target.clone())
-        .or_default()
-        .insert(key.clone());
-    for trigger in &policy.triggers {
-        state
-            .by_query
-            .entry(trigger.query.clone())
-            .or_default()
-            .insert(key.clone());
-    }
-    state.scaling.insert(key, Memory { policy, history });
-}
-
-/// A ScalingPolicy is gone or cannot be used any more: its target stays as it is.
-pub fn forget(state: &mut State, key: &PolicyKey) {
-    if state.scaling.remove(key).is_some() {
-        state.by_target.retain(|_, policies| {
-            policies.remove(key);
-            !policies.is_empty()
-        });
-        state.by_query.retain(|_, policies| {
-            policies.remove(key);
-            !policies.is_empty()
-        });
-    }
-}
-
-/// How a target is now.
-pub fn observe_target(state: &mut State, _at: Time, object: ObjectRef, target: Option<Target>) {
-    for key in state.by_target.get(&object).into_iter().flatten() {
-        state.agenda.touch(key);
-    }
-    state.world.targets.insert(object, target);
-}
-
-/// Decides on one policy.
-pub fn evaluate(_state: &mut State, _now: Time, _key: &PolicyKey, _draft: &mut Draft) {}
-
-/// Learns what became of an action.
-pub fn settle(_state: &mut State, _at: Time, _flight: &InFlight, _outcome: &Outcome) {}
+pub use memory::{Memory, Trouble, Unsure, Written};
+pub use plan::evaluate;
+pub use report::means_the_same;
+pub use settle::{observe_target, settle};
+pub use track::{accept, forget};

@@ -10,7 +10,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
-use tokio::sync::{Notify, watch as channel};
+use tokio::sync::{Notify, mpsc, watch as channel};
 
 use super::watch::{WatchBackoff, Watching, drive};
 use super::{call, convert, scale};
@@ -22,8 +22,14 @@ use crate::core::world::Target;
 /// Which objects other autoscalers name: target → the autoscaler, such as `HorizontalPodAutoscaler shop/checkout`.
 pub type OtherScalers = BTreeMap<ObjectRef, String>;
 
-/// Keeps the engine informed on every target that some policy names.
-pub async fn run(client: Client, wanted: channel::Receiver<BTreeSet<ObjectRef>>, around: Watching) {
+/// Keeps the engine informed on every target that some policy names. `again` names targets whose truth must be read anew,
+/// since a write had no clear answer.
+pub async fn run(
+    client: Client,
+    wanted: channel::Receiver<BTreeSet<ObjectRef>>,
+    mut again: mpsc::Receiver<ObjectRef>,
+    around: Watching,
+) {
     let (rivals, rivals_seen) = channel::channel(OtherScalers::new());
     tokio::spawn(watch_rivals(client.clone(), rivals, around.clone()));
     let mut watched: BTreeSet<(String, String)> = BTreeSet::new();
@@ -32,6 +38,12 @@ pub async fn run(client: Client, wanted: channel::Receiver<BTreeSet<ObjectRef>>,
     wanted_here.mark_changed();
     loop {
         let rivals_changed = tokio::select! {
+            target = again.recv() => {
+                let Some(target) = target else { return };
+                let others = rivals_seen.borrow().clone();
+                report_one(&client, &target, &others, &around).await;
+                continue;
+            }
             () = around.shutdown.cancelled() => return,
             changed = wanted_here.changed() => { if changed.is_err() { return; } false }
             changed = rivals_here.changed() => { if changed.is_err() { return; } true }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -33,6 +33,7 @@ pub(super) struct Actor {
     status: StatusWriter,
     notices: Notices,
     feed: Feed,
+    again: mpsc::Sender<ObjectRef>,
     metrics: Metrics,
     permits: Arc<Semaphore>,
     running: JoinSet<()>,
@@ -44,10 +45,11 @@ impl Actor {
         status: StatusWriter,
         notices: Notices,
         feed: Feed,
+        again: mpsc::Sender<ObjectRef>,
         metrics: Metrics,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Self { executor, status, notices, feed, metrics, permits, running: JoinSet::new() }
+        Self { executor, status, notices, feed, again, metrics, permits, running: JoinSet::new() }
     }
 
     /// Starts what the plan says; does not wait for it.
@@ -80,7 +82,8 @@ impl Actor {
 
     fn start(&mut self, action: Action, intent: Option<Report>, at: Time) {
         let (executor, status, notices) = (self.executor.clone(), self.status.clone(), self.notices.clone());
-        let (feed, metrics, permits) = (self.feed.clone(), self.metrics.clone(), Arc::clone(&self.permits));
+        let (feed, again, metrics) = (self.feed.clone(), self.again.clone(), self.metrics.clone());
+        let permits = Arc::clone(&self.permits);
         self.running.spawn(async move {
             let _permit = permits.acquire_owned().await;
             let began = Instant::now();
@@ -100,7 +103,13 @@ impl Actor {
             if !matches!(outcome, Outcome::Skipped { .. }) {
                 notices.send(announced(&action, at, Some(&outcome)));
             }
+            let unclear = !matches!(outcome, Outcome::Done | Outcome::Skipped { .. });
             feed.send(Event::Outcome { action: action.id.clone(), outcome }).await;
+            if let Deed::Scale { target, .. } = &action.what
+                && unclear
+            {
+                let _ = again.send(target.clone()).await;
+            }
         });
     }
 

@@ -1,0 +1,181 @@
+//! What is remembered of one ScalingPolicy between steps. All of it is bounded.
+
+use serde::{Deserialize, Serialize};
+
+use super::conflict::Fight;
+use super::stabilize::Windows;
+use crate::core::names::Uid;
+use crate::core::policy::ScalingPolicy;
+use crate::core::quantity::Replicas;
+use crate::core::report::ScaleEvent;
+use crate::core::time::{Span, Time};
+
+/// How many own scale events are kept; beyond that the two oldest become one.
+pub const MAX_HISTORY: usize = 64;
+
+/// The first wait after a failed write; doubled each time.
+const FIRST_RETRY: Span = Span::from_secs(1);
+/// The longest wait after failed writes.
+const LAST_RETRY: Span = Span::from_mins(5);
+
+/// What is remembered of a ScalingPolicy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// The policy.
+    pub policy: ScalingPolicy,
+    /// Own scale events, oldest first; as long as rate limits need them, at most [`MAX_HISTORY`].
+    pub history: Vec<ScaleEvent>,
+    /// Recommendations that stabilization still needs.
+    #[serde(default)]
+    pub windows: Windows,
+    /// What this policy wrote last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
+    /// The target must be seen again before anything more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsure: Option<Unsure>,
+    /// Writes that failed since the last that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
+    /// Nothing is tried before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
+    /// Who else writes the same field.
+    #[serde(default)]
+    pub fight: Fight,
+    /// In dry-run mode: the last change that was shown, so that it is shown once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<(Replicas, Replicas)>,
+}
+
+/// A value that this policy wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Written {
+    /// To which object; `None` where it is known only from the history.
+    pub uid: Option<Uid>,
+    /// What was written.
+    pub to: Replicas,
+    /// Another value was seen since.
+    pub replaced: bool,
+}
+
+/// A write after which the truth is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unsure {
+    /// The object.
+    pub uid: Uid,
+    /// The change that may have been made; `None` where it is sure that nothing was done.
+    pub tried: Option<ScaleEvent>,
+    /// The target has not been seen since.
+    pub waiting: bool,
+}
+
+/// Writes that failed in a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// How many.
+    pub failures: u32,
+    /// Not before this time again.
+    pub retry_at: Time,
+    /// The last one's message.
+    pub message: String,
+}
+
+impl Memory {
+    /// Of a policy that was not known before.
+    #[must_use]
+    pub fn new(policy: ScalingPolicy, history: Vec<ScaleEvent>) -> Self {
+        let written = history.last().map(|last| Written {
+            uid: None,
+            to: last.to,
+            replaced: false,
+        });
+        let mut memory = Self {
+            policy,
+            history,
+            windows: Windows::default(),
+            written,
+            unsure: None,
+            trouble: None,
+            not_before: None,
+            fight: Fight::default(),
+            shown: None,
+        };
+        memory.history.sort_by_key(|event| event.at);
+        memory.bound_history();
+        memory
+    }
+
+    /// Remembers an own change that was confirmed.
+    pub fn wrote(&mut self, uid: &Uid, event: ScaleEvent) {
+        self.history.push(event);
+        self.bound_history();
+        self.written = Some(Written {
+            uid: Some(uid.clone()),
+            to: event.to,
+            replaced: false,
+        });
+        self.unsure = None;
+    }
+
+    /// The target must be seen again before anything more.
+    pub fn wait(&mut self, uid: &Uid, tried: Option<ScaleEvent>) {
+        self.unsure = Some(Unsure {
+            uid: uid.clone(),
+            tried,
+            waiting: true,
+        });
+    }
+
+    /// Notes the failure of a write and when to try again: after 1 s, doubling, at most 5 min.
+    pub fn failed(&mut self, at: Time, message: &str) {
+        let failures = self.trouble.as_ref().map_or(0, |t| t.failures).saturating_add(1);
+        let delay = FIRST_RETRY.times(1_i64 << (failures - 1).min(16)).min(LAST_RETRY);
+        self.trouble = Some(Trouble {
+            failures,
+            retry_at: at + delay,
+            message: message.to_owned(),
+        });
+    }
+
+    /// Forgets own scale events that no rate limit needs any more. A last change to zero stays, since it tells that the
+    /// target was not switched off by somebody else.
+    pub fn prune(&mut self, now: Time) {
+        let rules = [&self.policy.behavior.up, &self.policy.behavior.down];
+        let longest = rules
+            .iter()
+            .flat_map(|r| &r.policies)
+            .map(|p| p.period)
+            .max()
+            .unwrap_or(Span::ZERO);
+        let zeroed = self.history.last().copied().filter(|last| last.to == Replicas::ZERO);
+        self.history.retain(|event| now.since(event.at) < longest);
+        if self.history.is_empty() {
+            self.history.extend(zeroed);
+        }
+    }
+
+    /// Whether this policy itself set its target to zero, and nobody else touched it since.
+    #[must_use]
+    pub fn zeroed(&self) -> bool {
+        self.written
+            .as_ref()
+            .is_some_and(|w| w.to == Replicas::ZERO && !w.replaced)
+    }
+
+    /// Two oldest events become one with the same net change, which is all that rate limits look at; it counts for as long
+    /// as the later of the two.
+    fn bound_history(&mut self) {
+        while self.history.len() > MAX_HISTORY {
+            let first = self.history.remove(0);
+            let change = i64::from(first.to.get()) - i64::from(first.from.get());
+            if let Some(second) = self.history.first_mut() {
+                second.from = Replicas::from_i64(i64::from(second.from.get()) - change);
+            }
+        }
+    }
+}

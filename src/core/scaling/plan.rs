@@ -1,0 +1,240 @@
+//! Decides on one policy: validate → gather → propose → stabilize → limit → act or refuse.
+
+use super::limit::Limits;
+use super::memory::Memory;
+use super::propose::{Combined, Said, ask, combine};
+use super::report::{self, Account, means_the_same};
+use super::validate::{Gate, validate};
+use crate::core::engine::Draft;
+use crate::core::guard::Safeguard;
+use crate::core::names::{PolicyKey, Uid};
+use crate::core::plan::Deed;
+use crate::core::policy::{Direction, Mode};
+use crate::core::quantity::Replicas;
+use crate::core::reason::Reason;
+use crate::core::state::State;
+use crate::core::time::Time;
+
+/// What was decided, before it is acted upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Course {
+    /// Replicas now.
+    pub current: Replicas,
+    /// What the triggers say.
+    pub said: Vec<Said>,
+    /// What they say together.
+    pub combined: Combined,
+    /// After stabilization.
+    pub stabilized: Replicas,
+    /// What is wanted.
+    pub desired: Replicas,
+    /// What changed the recommendation last: a window, a limit, a bound, missing data.
+    pub limited_by: Option<Reason>,
+}
+
+impl Course {
+    /// Why the replicas change.
+    pub fn reason(&self) -> Reason {
+        match self.limited_by {
+            Some(breach @ (Reason::AboveMaximum | Reason::BelowMinimum)) => breach,
+            _ if self.desired > self.current => Reason::ScaleUp,
+            _ if self.desired < self.current => Reason::ScaleDown,
+            _ => Reason::AsDesired,
+        }
+    }
+}
+
+/// Why what is wanted is not done.
+pub(super) type Obstacle = (Reason, String);
+
+/// Decides on one policy.
+pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft) {
+    let Some((key, mut memory)) = state.scaling.remove_entry(key) else {
+        return;
+    };
+    memory.prune(now);
+    let account = match validate(state, &memory).cloned() {
+        Err(gate) => {
+            refuse_gated(&memory, &gate, draft);
+            Account::Gated(gate)
+        }
+        Ok(target) => {
+            let said = ask(state, now, &memory.policy, &target);
+            let course = decide(state, now, &mut memory, target.replicas, said);
+            let obstacle = act(state, now, &mut memory, &target.uid, &course, draft);
+            wake(state, now, &key, &memory);
+            Account::Decided { course, obstacle }
+        }
+    };
+    draft.report(state, report::report(now, &memory, &account), means_the_same);
+    state.scaling.insert(key, memory);
+}
+
+/// For the next tick, or an earlier end of a back-off.
+fn wake(state: &mut State, now: Time, key: &PolicyKey, memory: &Memory) {
+    let retry = memory.trouble.as_ref().map(|t| t.retry_at);
+    let times = [retry, memory.not_before, memory.fight.wake(now)];
+    let next = times
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .fold(now + memory.policy.interval, Time::min);
+    state.agenda.wake(key, next);
+}
+
+fn refuse_gated(memory: &Memory, gate: &Gate, draft: &mut Draft) {
+    if matches!(
+        gate.reason,
+        Reason::TargetConflict | Reason::OtherAutoscaler | Reason::TargetNotFound
+    ) {
+        let policy = &memory.policy;
+        draft.refuse(
+            &policy.meta.key,
+            &policy.target,
+            "Scale",
+            gate.reason,
+            gate.message.clone(),
+        );
+    }
+}
+
+/// The order of decisions is that of the HPA: bounds first and at once, then proposals, windows, limits.
+fn decide(state: &State, now: Time, memory: &mut Memory, current: Replicas, said: Vec<Said>) -> Course {
+    let on = |safeguard| state.guard.on(safeguard);
+    let policy = &memory.policy;
+    memory.windows.seed(now, current, &policy.behavior, policy.interval);
+    let combined = combine(&said, current, !on(Safeguard::HoldOnMissingData));
+    let course = |stabilized, desired, limited_by| Course {
+        current,
+        said,
+        combined,
+        stabilized,
+        desired,
+        limited_by,
+    };
+    if on(Safeguard::ReplicaBounds) && current > policy.max {
+        return course(policy.max, policy.max, Some(Reason::AboveMaximum));
+    }
+    if on(Safeguard::ReplicaBounds) && current < policy.min {
+        return course(policy.min, policy.min, Some(Reason::BelowMinimum));
+    }
+    let recommended = match combined {
+        Combined::Recommend(replicas) => replicas,
+        Combined::Hold { reason, .. } => return course(current, current, Some(reason)),
+    };
+    let with_rates = on(Safeguard::RateLimits);
+    let stabilized = if with_rates {
+        memory.windows.stabilize(now, current, recommended, &policy.behavior)
+    } else {
+        recommended
+    };
+    let limits = Limits {
+        bounds: on(Safeguard::ReplicaBounds).then_some((policy.min, policy.max)),
+        rates: with_rates.then_some((&policy.behavior.up, &policy.behavior.down)),
+        history: &memory.history,
+    };
+    let (desired, limit) = limits.apply(now, current, stabilized);
+    let forbidden = match policy.direction {
+        Direction::Both => false,
+        Direction::UpOnly => desired < current,
+        Direction::DownOnly => desired > current,
+    };
+    if forbidden {
+        return course(stabilized, current, Some(Reason::DirectionForbidden));
+    }
+    let window = if stabilized == recommended {
+        None
+    } else if recommended >= current {
+        Some(Reason::ScaleUpStabilized)
+    } else {
+        Some(Reason::ScaleDownStabilized)
+    };
+    course(stabilized, desired, limit.or(window))
+}
+
+/// Acts, or says why not. In dry-run mode a change is shown once.
+fn act(
+    state: &mut State,
+    now: Time,
+    memory: &mut Memory,
+    uid: &Uid,
+    course: &Course,
+    draft: &mut Draft,
+) -> Option<Obstacle> {
+    let meta = memory.policy.meta.clone();
+    let subject = memory.policy.target.clone();
+    let message = report::sentence(&memory.policy, course);
+    if course.desired == course.current {
+        memory.shown = None;
+        memory.trouble = None;
+        let held = match course.combined {
+            Combined::Hold { reason, .. } => Some(reason).filter(|r| *r == Reason::DataMissing),
+            Combined::Recommend(_) => course.limited_by.filter(|r| *r == Reason::DirectionForbidden),
+        };
+        if let Some(reason) = held {
+            draft.refuse(&meta.key, &subject, "Scale", reason, message);
+        }
+        return None;
+    }
+    let deed = Deed::Scale {
+        target: subject.clone(),
+        uid: uid.clone(),
+        from: course.current,
+        to: course.desired,
+    };
+    let why = (course.reason(), message);
+    if meta.mode == Mode::DryRun {
+        let change = Some((course.current, course.desired));
+        if memory.shown != change {
+            memory.shown = change;
+            let _ = draft.act(state, &meta.key, meta.mode, deed, why);
+        }
+        return None;
+    }
+    if let Some((reason, message)) = obstacle(state, now, memory) {
+        draft.refuse(&meta.key, &subject, "Scale", reason, message.clone());
+        return Some((reason, message));
+    }
+    let own_under_way = state.guard.on(Safeguard::OneAtATime)
+        && state
+            .guard
+            .under_way(&subject)
+            .is_some_and(|flight| flight.action.policy == meta.key);
+    if !own_under_way && memory.not_before.is_none_or(|at| at <= now) {
+        memory.not_before = None;
+        let _ = draft.act(state, &meta.key, meta.mode, deed, why);
+    }
+    // A write is being tried again: until it succeeds the trouble is not over.
+    memory
+        .trouble
+        .as_ref()
+        .map(|t| (Reason::Blocked, trouble_in_words(t.failures, &t.message)))
+}
+
+fn trouble_in_words(failures: u32, message: &str) -> String {
+    match failures {
+        1 => format!("the last write failed: {message}"),
+        n => format!("the last {n} writes failed: {message}"),
+    }
+}
+
+/// What stands in the way of any write now.
+fn obstacle(state: &State, now: Time, memory: &Memory) -> Option<Obstacle> {
+    if memory.unsure.as_ref().is_some_and(|u| u.waiting) {
+        let message = format!(
+            "it is not known how the last write of {} ended: waiting until it is seen again",
+            memory.policy.target
+        );
+        return Some((Reason::AwaitingOutcome, message));
+    }
+    if state.guard.on(Safeguard::FightBackOff) && memory.fight.holds(now) {
+        return Some((Reason::FieldConflict, memory.fight.in_words(now, &memory.policy)));
+    }
+    let trouble = memory.trouble.as_ref().filter(|t| now < t.retry_at)?;
+    let message = format!(
+        "{}; next try at {}",
+        trouble_in_words(trouble.failures, &trouble.message),
+        trouble.retry_at
+    );
+    Some((Reason::Blocked, message))
+}

@@ -1,0 +1,88 @@
+//! What must hold before a policy decides at all.
+
+use super::conflict::{conflict_message, older_policy, writes};
+use super::memory::Memory;
+use crate::core::guard::Safeguard;
+use crate::core::quantity::Replicas;
+use crate::core::reason::Reason;
+use crate::core::state::State;
+use crate::core::world::{Target, View};
+
+/// Why a policy does not decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gate {
+    /// Who can change it.
+    pub kind: GateKind,
+    /// Stable code.
+    pub reason: Reason,
+    /// In a sentence, with what to do.
+    pub message: String,
+}
+
+/// Who can change that a policy does not decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GateKind {
+    /// It is wanted so.
+    Off,
+    /// It passes by itself.
+    Waiting,
+    /// A person has to act.
+    Stalled,
+}
+
+/// The target, if the policy may decide on it.
+pub(super) fn validate<'a>(state: &'a State, memory: &Memory) -> Result<&'a Target, Gate> {
+    let policy = &memory.policy;
+    let gate = |kind, reason, message| Err(Gate { kind, reason, message });
+    if policy.meta.suspend && state.guard.on(Safeguard::Suspend) {
+        let message = "spec.suspend is true: nothing is scaled until it is false".into();
+        return gate(GateKind::Off, Reason::Suspended, message);
+    }
+    if state.guard.on(Safeguard::CompleteView) && !state.world.sees(View::Policies) {
+        let message = "the operator does not see all policies yet, or its watch is broken; it goes on by itself".into();
+        return gate(GateKind::Waiting, Reason::ViewIncomplete, message);
+    }
+    if state.guard.on(Safeguard::OnePolicyPerTarget)
+        && writes(&policy.meta)
+        && let Some(older) = older_policy(state, policy)
+    {
+        let (reason, message) = conflict_message(policy, &older);
+        return gate(GateKind::Stalled, reason, message);
+    }
+    let target = match state.world.targets.get(&policy.target) {
+        None => {
+            let message = format!("{} has not been looked at yet", policy.target);
+            return gate(GateKind::Waiting, Reason::ViewIncomplete, message);
+        }
+        Some(None) => {
+            let message = format!(
+                "{} ({}) does not exist: create it, or correct spec.target",
+                policy.target, policy.target.api_version
+            );
+            return gate(GateKind::Stalled, Reason::TargetNotFound, message);
+        }
+        Some(Some(target)) => target,
+    };
+    if target.deleting {
+        let message = format!("{} is being deleted", policy.target);
+        return gate(GateKind::Waiting, Reason::TargetDeleting, message);
+    }
+    // A policy that only shows what it would do may stand beside the autoscaler that it shall replace.
+    if let Some(other) = target.other_scaler.as_ref().filter(|_| writes(&policy.meta)) {
+        let message = format!(
+            "{other} already scales {}: delete it, or let this policy only show what it would do with mode: DryRun",
+            policy.target
+        );
+        return gate(GateKind::Stalled, Reason::OtherAutoscaler, message);
+    }
+    if target.replicas == Replicas::ZERO && policy.min > Replicas::ZERO && !memory.zeroed() {
+        let message = format!(
+            "{} was set to 0 replicas by {}, which switches scaling off: set it to {} or more to switch it on again",
+            policy.target,
+            target.writer.as_deref().unwrap_or("somebody else"),
+            policy.min
+        );
+        return gate(GateKind::Off, Reason::ScaledToZero, message);
+    }
+    Ok(target)
+}

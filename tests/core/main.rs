@@ -1,0 +1,4 @@
+//! The pure engine through its public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod scaling;

@@ -1,0 +1,6 @@
+//! Scaling rules: tables of cases, laws over random inputs, and the proof that every safeguard is needed.
+
+mod bench;
+mod cases;
+mod laws;
+mod safeguards;
