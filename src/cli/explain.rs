@@ -48,7 +48,9 @@ enum Output {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The argument names no policy.
-    #[error("`{0}` is not KIND/NAME with a kind of scalingpolicy, nodepoolpolicy, healingpolicy, gitsource, operatorconfig")]
+    #[error(
+        "`{0}` is not KIND/NAME with a kind of scalingpolicy, nodepoolpolicy, healingpolicy, gitsource, operatorconfig"
+    )]
     Name(String),
     /// There is no way to the API server.
     #[error("no way to the API server: {0}; set KUBECONFIG")]
@@ -73,7 +75,10 @@ pub enum Error {
 /// See [`Error`].
 pub fn run(args: Args) -> Result<(), Error> {
     let key = parse(&args.policy, &args.namespace).ok_or_else(|| Error::Name(args.policy.clone()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     let object = runtime.block_on(read(&key))?;
     let entries = match &args.journal {
         Some(folder) => read_journal(folder, &key)?,

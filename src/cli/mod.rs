@@ -14,7 +14,9 @@ use clap::{Parser, Subcommand};
 /// Scales a Kubernetes cluster and heals it, from policies kept in Git.
 #[derive(Debug, Parser)]
 #[command(name = "homeostat", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done; 1 it failed, the reason is on standard error; 2 the command line cannot be used.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 it failed, the reason is on standard error; 2 the command line cannot be used."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

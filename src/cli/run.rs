@@ -15,7 +15,9 @@ use crate::telemetry::logs::{Format, init};
 /// It speaks to the API server by the ServiceAccount of its pod, or by KUBECONFIG. Of several replicas one leads and acts;
 /// the others observe and take over when it goes.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  KUBECONFIG=~/.kube/config homeostat run --namespace homeostat-system --journal ./journal")]
+#[command(
+    after_help = "Example:\n  KUBECONFIG=~/.kube/config homeostat run --namespace homeostat-system --journal ./journal"
+)]
 pub struct Args {
     /// The operator's own namespace: its Lease and its Secrets are there.
     #[arg(long, env = "POD_NAMESPACE", default_value = "homeostat-system")]
@@ -66,7 +68,11 @@ pub enum Error {
 fn lease_duration(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|e| format!("{e}"))?;
     let (least, most) = (Span::from_secs(3), Span::from_mins(5));
-    if (least..=most).contains(&span) { Ok(span) } else { Err(format!("must be from {least} to {most}")) }
+    if (least..=most).contains(&span) {
+        Ok(span)
+    } else {
+        Err(format!("must be from {least} to {most}"))
+    }
 }
 
 /// Runs the operator.
@@ -80,7 +86,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         "stdout" => Destination::Stdout,
         folder => Destination::Folder(folder.into()),
     };
-    let bounds = Bounds { bytes_per_hour: args.journal_mb_per_hour << 20, ..Bounds::default() };
+    let bounds = Bounds {
+        bytes_per_hour: args.journal_mb_per_hour << 20,
+        ..Bounds::default()
+    };
     let options = Options {
         namespace: args.namespace,
         pod_name: args.pod_name,
@@ -91,6 +100,9 @@ pub fn run(args: Args) -> Result<(), Error> {
         work_dir: args.work_dir,
         lease_duration: args.lease_duration,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     runtime.block_on(operate(options)).map_err(Error::from)
 }

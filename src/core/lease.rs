@@ -19,7 +19,11 @@ pub struct LeaseConfig {
 impl Default for LeaseConfig {
     /// As client-go: 15 s, 10 s, 2 s.
     fn default() -> Self {
-        Self { duration: Span::from_secs(15), renew_deadline: Span::from_secs(10), retry: Span::from_secs(2) }
+        Self {
+            duration: Span::from_secs(15),
+            renew_deadline: Span::from_secs(10),
+            retry: Span::from_secs(2),
+        }
     }
 }
 
@@ -52,10 +56,17 @@ impl Observed {
     /// Looks at the record at a time of the contender's own clock, and says what to do.
     pub fn look(&mut self, record: Record, me: &str, now: i64, config: &LeaseConfig) -> Step {
         if self.record != record {
-            *self = Self { record, changed_at: now };
+            *self = Self {
+                record,
+                changed_at: now,
+            };
         }
         let abandoned = now.saturating_sub(self.changed_at) >= config.duration.as_millis();
-        if self.record.holder.is_empty() || self.record.holder == me || abandoned { Step::Write } else { Step::Wait }
+        if self.record.holder.is_empty() || self.record.holder == me || abandoned {
+            Step::Write
+        } else {
+            Step::Wait
+        }
     }
 }
 
@@ -66,7 +77,10 @@ mod tests {
     use super::*;
 
     fn record(holder: &str, version: u64) -> Record {
-        Record { holder: holder.into(), version: version.to_string() }
+        Record {
+            holder: holder.into(),
+            version: version.to_string(),
+        }
     }
 
     #[test]
@@ -76,9 +90,17 @@ mod tests {
         assert_eq!(seen.look(record("", 1), "a", 0, &config), Step::Write, "free");
         assert_eq!(seen.look(record("a", 2), "a", 1, &config), Step::Write, "own");
         assert_eq!(seen.look(record("b", 3), "a", 1000, &config), Step::Wait, "another's");
-        assert_eq!(seen.look(record("b", 4), "a", 15_900, &config), Step::Wait, "renewed in time");
+        assert_eq!(
+            seen.look(record("b", 4), "a", 15_900, &config),
+            Step::Wait,
+            "renewed in time"
+        );
         assert_eq!(seen.look(record("b", 4), "a", 30_899, &config), Step::Wait, "not yet");
-        assert_eq!(seen.look(record("b", 4), "a", 30_900, &config), Step::Write, "abandoned");
+        assert_eq!(
+            seen.look(record("b", 4), "a", 30_900, &config),
+            Step::Write,
+            "abandoned"
+        );
     }
 
     /// One contender: its clock runs at its own rate, and it stops now and then.

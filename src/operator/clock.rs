@@ -23,7 +23,10 @@ impl Boottime {
     #[must_use]
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::Boottime);
-        Self(Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0)))
+        Self(Duration::new(
+            now.tv_sec.unsigned_abs(),
+            u32::try_from(now.tv_nsec).unwrap_or(0),
+        ))
     }
 
     /// How long ago this was.

@@ -87,7 +87,14 @@ pub enum JournalReadError {
 #[must_use]
 pub fn explain(policy: &PolicyKey, object: &DynamicObject, history: Vec<Entry>) -> Explanation {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let list = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |pointer: &str| {
+        object
+            .data
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let stored = list("/status/conditions");
     let conditions = stored.iter().map(|c| Stated {
         kind: text(c, "type"),
@@ -98,10 +105,18 @@ pub fn explain(policy: &PolicyKey, object: &DynamicObject, history: Vec<Entry>) 
     });
     let mut now = Vec::new();
     if let Some(decision) = object.data.pointer("/status/decision") {
-        now.push(format!("{} (decided at {})", text(decision, "message"), text(decision, "at")));
+        now.push(format!(
+            "{} (decided at {})",
+            text(decision, "message"),
+            text(decision, "at")
+        ));
         for trigger in list("/status/decision/triggers") {
             let name = text(&trigger, "name");
-            now.push(format!("trigger {name}: {}: {}", text(&trigger, "state"), text(&trigger, "message")));
+            now.push(format!(
+                "trigger {name}: {}: {}",
+                text(&trigger, "state"),
+                text(&trigger, "message")
+            ));
         }
     }
     for pool in list("/status/pools") {
@@ -119,10 +134,19 @@ pub fn explain(policy: &PolicyKey, object: &DynamicObject, history: Vec<Entry>) 
         let (rule, phase) = (text(&incident, "rule"), text(&incident, "phase"));
         now.push(format!("rule {rule}, {phase}: {}", text(&incident, "message")));
     }
-    if let Some(revision) = object.data.pointer("/status/lastAppliedRevision").and_then(Value::as_str) {
+    if let Some(revision) = object
+        .data
+        .pointer("/status/lastAppliedRevision")
+        .and_then(Value::as_str)
+    {
         now.push(format!("applied revision: {revision}"));
     }
-    Explanation { policy: policy.clone(), conditions: conditions.collect(), now, history }
+    Explanation {
+        policy: policy.clone(),
+        conditions: conditions.collect(),
+        now,
+        history,
+    }
 }
 
 impl fmt::Display for Explanation {
@@ -132,7 +156,11 @@ impl fmt::Display for Explanation {
             writeln!(f, "  no status yet: is the operator running?")?;
         }
         for c in &self.conditions {
-            writeln!(f, "  {} is {} ({}) since {}: {}", c.kind, c.status, c.reason, c.since, c.message)?;
+            writeln!(
+                f,
+                "  {} is {} ({}) since {}: {}",
+                c.kind, c.status, c.reason, c.since, c.message
+            )?;
         }
         if !self.now.is_empty() {
             writeln!(f, "\nNow")?;
@@ -144,7 +172,11 @@ impl fmt::Display for Explanation {
             writeln!(f, "\nDone and refused")?;
             for entry in &self.history {
                 let outcome = entry.outcome.as_ref().map(|o| format!(" → {o}")).unwrap_or_default();
-                writeln!(f, "  {} {} ({}): {}{outcome}", entry.at, entry.what, entry.reason, entry.message)?;
+                writeln!(
+                    f,
+                    "  {} {} ({}): {}{outcome}",
+                    entry.at, entry.what, entry.reason, entry.message
+                )?;
             }
         }
         Ok(())
@@ -159,9 +191,15 @@ pub fn read_journal(folder: &Path, policy: &PolicyKey) -> Result<Vec<Entry>, Jou
     let mut entries = Vec::new();
     let mut outcomes = BTreeMap::new();
     for path in segments(folder)? {
-        let file = std::fs::File::open(&path).map_err(|source| JournalError { path: path.clone(), source })?;
+        let file = std::fs::File::open(&path).map_err(|source| JournalError {
+            path: path.clone(),
+            source,
+        })?;
         for line in BufReader::new(file).lines() {
-            let line = line.map_err(|source| JournalError { path: path.clone(), source })?;
+            let line = line.map_err(|source| JournalError {
+                path: path.clone(),
+                source,
+            })?;
             match serde_json::from_str(&line) {
                 Ok(Line::Plan(plan)) => entries.extend(of_plan(&plan, policy)),
                 Ok(Line::Event { event, .. }) => {
@@ -182,9 +220,14 @@ pub fn read_journal(folder: &Path, policy: &PolicyKey) -> Result<Vec<Entry>, Jou
 }
 
 fn refuse_other_versions(path: &Path, line: &str) -> Result<(), JournalReadError> {
-    let found = serde_json::from_str::<Value>(line).ok().and_then(|v| v.pointer("/snapshot/version")?.as_u64());
+    let found = serde_json::from_str::<Value>(line)
+        .ok()
+        .and_then(|v| v.pointer("/snapshot/version")?.as_u64());
     match found {
-        Some(found) if found != u64::from(VERSION) => Err(JournalReadError::Version { path: path.to_owned(), found }),
+        Some(found) if found != u64::from(VERSION) => Err(JournalReadError::Version {
+            path: path.to_owned(),
+            found,
+        }),
         _ => Ok(()),
     }
 }

@@ -61,17 +61,25 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     let router = Router::new()
-        .route("/healthz", get(|State((_, probes)): State<(Metrics, Probes)>| async move { answer(probes.is_alive()) }))
+        .route(
+            "/healthz",
+            get(|State((_, probes)): State<(Metrics, Probes)>| async move { answer(probes.is_alive()) }),
+        )
         .route(
             "/readyz",
             get(|State((_, probes)): State<(Metrics, Probes)>| async move {
                 answer(probes.inner.ready.load(Ordering::Relaxed))
             }),
         )
-        .route("/metrics", get(|State((metrics, _)): State<(Metrics, Probes)>| async move { exposition(&metrics) }))
+        .route(
+            "/metrics",
+            get(|State((metrics, _)): State<(Metrics, Probes)>| async move { exposition(&metrics) }),
+        )
         .with_state((metrics, probes));
     tokio::spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(shutdown.cancelled_owned())
+            .await;
         if let Err(error) = served {
             tracing::error!(%error, "the HTTP server ended");
         }
@@ -80,7 +88,11 @@ pub async fn serve(
 }
 
 fn answer(good: bool) -> Response {
-    if good { "ok\n".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response() }
+    if good {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
 }
 
 fn exposition(metrics: &Metrics) -> Response {

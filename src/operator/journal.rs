@@ -71,7 +71,11 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { bytes_per_hour: 256 << 20, segment_bytes: 32 << 20, segments: 24 }
+        Self {
+            bytes_per_hour: 256 << 20,
+            segment_bytes: 32 << 20,
+            segments: 24,
+        }
     }
 }
 
@@ -104,7 +108,10 @@ impl Journal {
     /// The folder cannot be made.
     pub fn open(destination: Destination, bounds: Bounds, metrics: Metrics) -> Result<Self, JournalError> {
         if let Destination::Folder(path) = &destination {
-            fs::create_dir_all(path).map_err(|source| JournalError { path: path.clone(), source })?;
+            fs::create_dir_all(path).map_err(|source| JournalError {
+                path: path.clone(),
+                source,
+            })?;
         }
         Ok(Self {
             destination,
@@ -133,13 +140,26 @@ impl Journal {
             tracing::error!(%error, "no journal segment could be opened");
             return;
         }
-        self.write(at, &Line::Snapshot { version: VERSION, at, state: Box::new(state.clone()) });
+        self.write(
+            at,
+            &Line::Snapshot {
+                version: VERSION,
+                at,
+                state: Box::new(state.clone()),
+            },
+        );
     }
 
     /// Records an event.
     pub fn event(&mut self, at: Time, event: &Event) {
         if self.out.is_some() {
-            self.write(at, &Line::Event { at, event: Box::new(event.clone()) });
+            self.write(
+                at,
+                &Line::Event {
+                    at,
+                    event: Box::new(event.clone()),
+                },
+            );
         }
     }
 
@@ -196,7 +216,10 @@ impl Journal {
         self.this_hour += size;
         self.metrics.journal_bytes.inc_by(size);
         if over {
-            tracing::warn!(budget = self.bounds.bytes_per_hour, "the journal's budget of this hour is used up");
+            tracing::warn!(
+                budget = self.bounds.bytes_per_hour,
+                "the journal's budget of this hour is used up"
+            );
             self.metrics.journal_gaps.inc();
             let _ = out.flush();
             self.out = None;
@@ -210,7 +233,10 @@ impl Journal {
 /// # Errors
 /// The folder cannot be read.
 pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
-    let err = |source| JournalError { path: folder.to_owned(), source };
+    let err = |source| JournalError {
+        path: folder.to_owned(),
+        source,
+    };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(err)? {
         let path = entry.map_err(err)?.path();

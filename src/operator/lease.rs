@@ -63,7 +63,11 @@ pub fn contend(
 ) -> (Leadership, tokio::task::JoinHandle<()>) {
     let claim = Arc::new(Mutex::new(None));
     let (sender, changes) = watch::channel(false);
-    let leadership = Leadership { claim: Arc::clone(&claim), deadline: duration(config.renew_deadline), changes };
+    let leadership = Leadership {
+        claim: Arc::clone(&claim),
+        deadline: duration(config.renew_deadline),
+        changes,
+    };
     let elector = Elector {
         api: Api::namespaced(client, namespace),
         name: name.to_owned(),
@@ -90,7 +94,10 @@ impl Elector {
                 Ok(Ok(true)) => self.set_claim(Some(began)),
                 Ok(Ok(false)) => self.set_claim(None),
                 Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "the Lease could not be read or renewed"),
-                Err(_) => tracing::warn!(lease = self.name, "the API server did not answer about the Lease in time"),
+                Err(_) => tracing::warn!(
+                    lease = self.name,
+                    "the API server did not answer about the Lease in time"
+                ),
             }
             self.announce();
             tokio::select! {
@@ -108,27 +115,41 @@ impl Elector {
     fn announce(&self) {
         let claim = *self.claim.lock().unwrap_or_else(PoisonError::into_inner);
         let leads = claim.is_some_and(|c| c.elapsed() < duration(self.config.renew_deadline));
-        self.changes.send_if_modified(|old| std::mem::replace(old, leads) != leads);
+        self.changes
+            .send_if_modified(|old| std::mem::replace(old, leads) != leads);
     }
 
     /// One look at the Lease, and a write where it is ours to write. True: it is ours now.
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
             let fresh = Lease {
-                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                metadata: ObjectMeta {
+                    name: Some(self.name.clone()),
+                    ..ObjectMeta::default()
+                },
                 spec: Some(self.spec(None)),
             };
             return accepted(self.api.create(&PostParams::default(), &fresh).await);
         };
-        let holder = lease.spec.as_ref().and_then(|s| s.holder_identity.clone()).unwrap_or_default();
-        let record = Record { holder, version: lease.resource_version().unwrap_or_default() };
+        let holder = lease
+            .spec
+            .as_ref()
+            .and_then(|s| s.holder_identity.clone())
+            .unwrap_or_default();
+        let record = Record {
+            holder,
+            version: lease.resource_version().unwrap_or_default(),
+        };
         let now = Boottime::now().as_millis();
         if self.seen.look(record, &self.identity, now, &self.config) == Step::Wait {
             return Ok(false);
         }
         let spec = self.spec(lease.spec.as_ref());
         // The resourceVersion that was read goes along: a write that somebody else overtook is refused.
-        let renewed = Lease { spec: Some(spec), ..lease };
+        let renewed = Lease {
+            spec: Some(spec),
+            ..lease
+        };
         accepted(self.api.replace(&self.name, &PostParams::default(), &renewed).await)
     }
 
@@ -139,16 +160,29 @@ impl Elector {
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(self.config.duration.as_millis() / 1000).ok(),
-            acquire_time: if mine { old.and_then(|s| s.acquire_time.clone()) } else { Some(now.clone()) },
+            acquire_time: if mine {
+                old.and_then(|s| s.acquire_time.clone())
+            } else {
+                Some(now.clone())
+            },
             renew_time: Some(now),
-            lease_transitions: Some(if mine || old.is_none() { transitions } else { transitions + 1 }),
+            lease_transitions: Some(if mine || old.is_none() {
+                transitions
+            } else {
+                transitions + 1
+            }),
             ..LeaseSpec::default()
         }
     }
 
     /// Gives the Lease back, so that the next replica need not wait for its end.
     async fn release(&mut self) {
-        let led = self.claim.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        let led = self
+            .claim
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .is_some();
         self.announce();
         if !led {
             return;

@@ -34,8 +34,19 @@ impl Publisher {
         let (queries, queries_seen) = watch::channel(Wanted::default());
         let (targets, targets_seen) = watch::channel(BTreeSet::new());
         let (owned, owned_seen) = watch::channel(BTreeSet::new());
-        let published = Published { queries: queries_seen, targets: targets_seen, owned: owned_seen };
-        (Self { queries, targets, owned }, published)
+        let published = Published {
+            queries: queries_seen,
+            targets: targets_seen,
+            owned: owned_seen,
+        };
+        (
+            Self {
+                queries,
+                targets,
+                owned,
+            },
+            published,
+        )
     }
 
     /// Looks at what the engine needs now.
@@ -73,7 +84,11 @@ impl StatusEcho {
             Event::ScalingPolicy { policy, .. } => &policy.meta,
             Event::NodePoolPolicy(policy) => &policy.meta,
             Event::HealingPolicy { policy, .. } => &policy.meta,
-            Event::PolicyInvalid { key, generation, message } => {
+            Event::PolicyInvalid {
+                key,
+                generation,
+                message,
+            } => {
                 let now = (String::new(), *generation, message.clone());
                 let echo = self.seen.insert(key.clone(), now.clone()) == Some(now);
                 return if echo { Vec::new() } else { vec![event] };

@@ -75,7 +75,9 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 pub async fn run(options: Options) -> Result<(), RunError> {
-    let config = Config::infer().await.map_err(|e| RunError::Config(Box::new(kube::Error::InferConfig(e))))?;
+    let config = Config::infer()
+        .await
+        .map_err(|e| RunError::Config(Box::new(kube::Error::InferConfig(e))))?;
     run_with(config, options).await
 }
 
@@ -91,19 +93,33 @@ pub async fn run_with(mut config: Config, options: Options) -> Result<(), RunErr
     let shutdown = CancellationToken::new();
     cancel_on_signals(&shutdown)?;
     let metrics = Metrics::default();
-    metrics.build_info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").into() }).set(1);
+    metrics
+        .build_info
+        .get_or_create(&BuildLabels {
+            version: env!("CARGO_PKG_VERSION").into(),
+        })
+        .set(1);
     let probes = Probes::default();
     let address = http::serve(options.listen, metrics.clone(), probes.clone(), shutdown.clone())
         .await
-        .map_err(|source| RunError::Listen { address: options.listen, source })?;
+        .map_err(|source| RunError::Listen {
+            address: options.listen,
+            source,
+        })?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), pod = options.pod_name, "homeostat is up");
 
     let identity = format!("{}_{:x}", options.pod_name, clock_salt());
     // The Lease is released only after the last term has ended: nobody may lead while this replica still acts.
     let released = CancellationToken::new();
     let periods = lease_periods(options.lease_duration);
-    let (leadership, election) =
-        contend(client.clone(), &options.namespace, LEASE, &identity, periods, released.clone());
+    let (leadership, election) = contend(
+        client.clone(),
+        &options.namespace,
+        LEASE,
+        &identity,
+        periods,
+        released.clone(),
+    );
     let surroundings = Surroundings {
         config,
         notices: Notices::spawn(client.clone(), options.pod_name.clone(), shutdown.clone()),

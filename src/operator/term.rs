@@ -115,12 +115,29 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
     policies::spawn(client, &watching);
     let (publisher, published) = Publisher::new();
     let (again, unclear) = mpsc::channel(256);
-    tokio::spawn(targets::run(client.clone(), published.targets, unclear, watching.clone()));
+    tokio::spawn(targets::run(
+        client.clone(),
+        published.targets,
+        unclear,
+        watching.clone(),
+    ));
     let (servers, known_servers) = watch::channel(poller::Servers::default());
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
-    tokio::spawn(poller::run(published.queries, known_servers, feed.clone(), metrics.clone(), stop.clone()));
+    tokio::spawn(poller::run(
+        published.queries,
+        known_servers,
+        feed.clone(),
+        metrics.clone(),
+        stop.clone(),
+    ));
     let status = StatusWriter::spawn(client.clone(), leadership.clone(), metrics.clone(), stop.clone());
-    tokio::spawn(config::run(client.clone(), around.namespace.clone(), servers, status.clone(), watching));
+    tokio::spawn(config::run(
+        client.clone(),
+        around.namespace.clone(),
+        servers,
+        status.clone(),
+        watching,
+    ));
     let (orders, restores) = mpsc::channel(64);
     let _ = (restores, &around.config, &around.work_dir, published.owned);
     let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
@@ -162,7 +179,10 @@ impl Term<'_> {
             for observed in batch.drain(..) {
                 self.observe(observed);
             }
-            self.around.metrics.events_waiting.set(i64::try_from(self.events.len()).unwrap_or(i64::MAX));
+            self.around
+                .metrics
+                .events_waiting
+                .set(i64::try_from(self.events.len()).unwrap_or(i64::MAX));
             let now = Instant::now();
             if leads && (now >= self.next_step || self.engine.is_dirty() && now + PAUSE >= self.next_step) {
                 self.step().await;

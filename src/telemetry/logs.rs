@@ -20,7 +20,9 @@ pub enum Format {
 /// The filter cannot be read; the text says where.
 pub fn init(format: Format, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("--log-level {filter}: {e}"))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match format {
         Format::Text => logs.with_ansi(io::stderr().is_terminal()).try_init(),
         Format::Json => logs.json().flatten_event(true).try_init(),

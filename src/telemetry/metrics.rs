@@ -225,7 +225,11 @@ mod tests {
         let text = Metrics::default().encode().unwrap();
         for metric in Metrics::describe() {
             let family = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
-            assert!(text.contains(&format!("# HELP {family} {}", metric.help)), "{}", metric.name);
+            assert!(
+                text.contains(&format!("# HELP {family} {}", metric.help)),
+                "{}",
+                metric.name
+            );
         }
     }
 }

@@ -29,7 +29,9 @@ impl Metrics {
             | Event::PolicyGone(_) => "Policy",
             Event::Own(_) | Event::Limits(_) => "Config",
         };
-        self.events_observed.get_or_create(&EventLabels { event: kind.into() }).inc();
+        self.events_observed
+            .get_or_create(&EventLabels { event: kind.into() })
+            .inc();
         if let Event::PolicyGone(key) = event {
             self.policy_ready.clear();
             tracing::debug!(policy = %key, "gone");
@@ -43,13 +45,18 @@ impl Metrics {
             View::Nodes => "Nodes",
             View::Policies => "Policies",
         };
-        self.view_current.get_or_create(&ViewLabels { view: name.into() }).set(i64::from(current));
+        self.view_current
+            .get_or_create(&ViewLabels { view: name.into() })
+            .set(i64::from(current));
     }
 
     /// Takes over what a plan says.
     pub fn decided(&self, plan: &Plan, engine: &Engine) {
         for refusal in &plan.refusals {
-            let labels = RefusalLabels { action: refusal.verb.clone(), reason: refusal.reason.as_str().into() };
+            let labels = RefusalLabels {
+                action: refusal.verb.clone(),
+                reason: refusal.reason.as_str().into(),
+            };
             self.refusals.get_or_create(&labels).inc();
         }
         if plan.reports.is_empty() {
@@ -96,11 +103,20 @@ impl Metrics {
     }
 
     fn scaling(&self, namespace: &str, name: &str, decision: &Decision) {
-        let labels = ScalingLabels { namespace: namespace.into(), name: name.into() };
-        self.current_replicas.get_or_create(&labels).set(decision.from.get().into());
-        self.desired_replicas.get_or_create(&labels).set(decision.desired.get().into());
+        let labels = ScalingLabels {
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        self.current_replicas
+            .get_or_create(&labels)
+            .set(decision.from.get().into());
+        self.desired_replicas
+            .get_or_create(&labels)
+            .set(decision.desired.get().into());
         if let Some(proposed) = decision.proposed {
-            self.recommendation_replicas.get_or_create(&labels).set(proposed.get().into());
+            self.recommendation_replicas
+                .get_or_create(&labels)
+                .set(proposed.get().into());
         }
         for reason in [
             Reason::ScaleUpLimit,
@@ -110,37 +126,67 @@ impl Metrics {
             Reason::TooManyReplicas,
             Reason::TooFewReplicas,
         ] {
-            let labels =
-                LimitLabels { namespace: namespace.into(), name: name.into(), reason: reason.as_str().into() };
-            self.limited.get_or_create(&labels).set(i64::from(decision.limited_by == Some(reason)));
+            let labels = LimitLabels {
+                namespace: namespace.into(),
+                name: name.into(),
+                reason: reason.as_str().into(),
+            };
+            self.limited
+                .get_or_create(&labels)
+                .set(i64::from(decision.limited_by == Some(reason)));
         }
         for trigger in &decision.triggers {
-            let labels =
-                TriggerLabels { namespace: namespace.into(), name: name.into(), trigger: trigger.name.clone() };
-            self.signal_missing.get_or_create(&labels).set(i64::from(trigger.proposal.is_none()));
+            let labels = TriggerLabels {
+                namespace: namespace.into(),
+                name: name.into(),
+                trigger: trigger.name.clone(),
+            };
+            self.signal_missing
+                .get_or_create(&labels)
+                .set(i64::from(trigger.proposal.is_none()));
             if let Some(value) = trigger.value {
                 self.signal_value.get_or_create(&labels).set(value.as_f64());
             }
             if let Some(at) = trigger.sampled_at {
-                self.signal_timestamp_seconds.get_or_create(&labels).set(at.as_millis() as f64 / 1000.0);
+                self.signal_timestamp_seconds
+                    .get_or_create(&labels)
+                    .set(at.as_millis() as f64 / 1000.0);
             }
         }
     }
 
     fn nodes(&self, policy: &str, report: &NodesReport) {
         for pool in &report.pools {
-            let labels = PoolLabels { policy: policy.into(), pool: pool.name.clone() };
+            let labels = PoolLabels {
+                policy: policy.into(),
+                pool: pool.name.clone(),
+            };
             self.node_pool_nodes.get_or_create(&labels).set(pool.nodes.get().into());
-            self.node_pool_target_nodes.get_or_create(&labels).set(pool.target.get().into());
-            self.node_pool_incoming_nodes.get_or_create(&labels).set(pool.incoming.get().into());
-            self.node_pool_waiting_pods.get_or_create(&labels).set(pool.waiting_pods.into());
+            self.node_pool_target_nodes
+                .get_or_create(&labels)
+                .set(pool.target.get().into());
+            self.node_pool_incoming_nodes
+                .get_or_create(&labels)
+                .set(pool.incoming.get().into());
+            self.node_pool_waiting_pods
+                .get_or_create(&labels)
+                .set(pool.waiting_pods.into());
         }
     }
 
     fn healing(&self, namespace: &str, name: &str, report: &HealingReport) {
-        let labels = ScalingLabels { namespace: namespace.into(), name: name.into() };
-        let open = report.incidents.iter().filter(|i| i.phase != IncidentPhase::Recovered).count();
-        self.open_incidents.get_or_create(&labels).set(i64::try_from(open).unwrap_or(i64::MAX));
+        let labels = ScalingLabels {
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        let open = report
+            .incidents
+            .iter()
+            .filter(|i| i.phase != IncidentPhase::Recovered)
+            .count();
+        self.open_incidents
+            .get_or_create(&labels)
+            .set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
     /// Counts an action that was carried out, or was not.
@@ -155,8 +201,11 @@ impl Metrics {
         };
         let verb = action.what.verb();
         self.action_seconds.observe(seconds);
-        let labels =
-            ActionLabels { action: verb.into(), reason: action.reason.as_str().into(), outcome: result.into() };
+        let labels = ActionLabels {
+            action: verb.into(),
+            reason: action.reason.as_str().into(),
+            outcome: result.into(),
+        };
         self.actions.get_or_create(&labels).inc();
         match &action.what {
             Deed::Scale { from, to, .. } if *outcome == Outcome::Done => {
@@ -170,7 +219,11 @@ impl Metrics {
             }
             Deed::Evict { .. } | Deed::Restore { .. } => {
                 let namespace = action.what.subject().namespace;
-                let labels = HealLabels { namespace, action: verb.into(), outcome: result.into() };
+                let labels = HealLabels {
+                    namespace,
+                    action: verb.into(),
+                    outcome: result.into(),
+                };
                 self.heal_actions.get_or_create(&labels).inc();
             }
             _ => {}

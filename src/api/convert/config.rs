@@ -11,12 +11,18 @@ use crate::core::time::Span;
 /// A value is out of its range.
 pub fn limits(config: &OperatorConfig) -> Result<Limits, Invalid> {
     let mut limits = Limits::default();
-    let Some(healing) = &config.spec.healing else { return Ok(limits) };
+    let Some(healing) = &config.spec.healing else {
+        return Ok(limits);
+    };
     let per_hour = healing.per_hour;
     limits.healing_per_window = count("spec.healing.perHour", per_hour, limits.healing_per_window, (1, 10_000))?;
     if let Some(storm) = &healing.storm {
         if let Some(share) = &storm.brake_at {
-            let percent = share.trim_end_matches('%').parse().ok().filter(|p| (1..=100).contains(p));
+            let percent = share
+                .trim_end_matches('%')
+                .parse()
+                .ok()
+                .filter(|p| (1..=100).contains(p));
             let wrong = || Invalid::new("spec.healing.storm.brakeAt", "must be a percentage, such as 30%");
             limits.storm_share_percent = percent.ok_or_else(wrong)?;
         }

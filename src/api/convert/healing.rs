@@ -19,14 +19,21 @@ pub(super) fn event(object: &HealingPolicy) -> Result<Event, Invalid> {
         rules.push(convert_rule(&format!("spec.rules[{i}]"), rule)?);
     }
     let namespace = meta.key.namespace.clone();
-    let remembered = object.status.iter().flat_map(|s| &s.incidents).map(|i| incident(i, &namespace));
+    let remembered = object
+        .status
+        .iter()
+        .flat_map(|s| &s.incidents)
+        .map(|i| incident(i, &namespace));
     let policy = core::HealingPolicy {
         selector: spec.selector.as_ref().map(selector).unwrap_or_default(),
         budget: budget(spec.budget.as_ref())?,
         rules,
         meta,
     };
-    Ok(Event::HealingPolicy { incidents: remembered.collect(), policy: Box::new(policy) })
+    Ok(Event::HealingPolicy {
+        incidents: remembered.collect(),
+        policy: Box::new(policy),
+    })
 }
 
 fn budget(written: Option<&api::HealingBudget>) -> Result<core::Budget, Invalid> {
@@ -48,7 +55,12 @@ fn convert_rule(field: &str, rule: &api::HealingRule) -> Result<core::HealingRul
         }
         (Some(api::PodSymptom::NotReady), None) => (core::Cause::Pod(core::PodSymptom::NotReady), Span::from_mins(5)),
         (None, Some(_)) => (core::Cause::Drift, Span::ZERO),
-        _ => return Err(Invalid::new(format!("{field}.when"), "exactly one of pod, drift must be set")),
+        _ => {
+            return Err(Invalid::new(
+                format!("{field}.when"),
+                "exactly one of pod, drift must be set",
+            ));
+        }
     };
     let mut remedies = Vec::new();
     for (i, remedy) in rule.remedies.iter().enumerate() {
@@ -56,7 +68,12 @@ fn convert_rule(field: &str, rule: &api::HealingRule) -> Result<core::HealingRul
         let action = match (remedy.action.evict, remedy.action.restore, when) {
             (Some(_), None, core::Cause::Pod(_)) => core::RemedyAction::Evict,
             (None, Some(_), core::Cause::Drift) => core::RemedyAction::Restore,
-            _ => return Err(Invalid::new(format!("{field}.do"), "pods are healed by evict, drift by restore")),
+            _ => {
+                return Err(Invalid::new(
+                    format!("{field}.do"),
+                    "pods are healed by evict, drift by restore",
+                ));
+            }
         };
         let wait = remedy.wait.as_ref();
         remedies.push(core::Remedy {
@@ -66,8 +83,18 @@ fn convert_rule(field: &str, rule: &api::HealingRule) -> Result<core::HealingRul
             wait: span(&format!("{field}.wait"), wait, Span::from_mins(5), (SECOND, DAY))?,
         });
     }
-    let lasting = span(&format!("{field}.when.for"), rule.when.lasting.as_ref(), default, (Span::ZERO, DAY))?;
-    Ok(core::HealingRule { name: rule.name.clone(), when, lasting, remedies })
+    let lasting = span(
+        &format!("{field}.when.for"),
+        rule.when.lasting.as_ref(),
+        default,
+        (Span::ZERO, DAY),
+    )?;
+    Ok(core::HealingRule {
+        name: rule.name.clone(),
+        when,
+        lasting,
+        remedies,
+    })
 }
 
 /// A label selector.
@@ -82,7 +109,10 @@ pub(crate) fn selector(written: &LabelSelector) -> world::LabelSelector {
         },
         values: e.values.clone(),
     });
-    world::LabelSelector { match_labels: written.match_labels.clone(), match_expressions: expressions.collect() }
+    world::LabelSelector {
+        match_labels: written.match_labels.clone(),
+        match_expressions: expressions.collect(),
+    }
 }
 
 fn incident(stored: &api::Incident, namespace: &str) -> report::Incident {

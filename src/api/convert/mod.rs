@@ -37,7 +37,10 @@ pub struct Invalid {
 
 impl Invalid {
     fn new(field: impl Into<String>, problem: impl ToString) -> Self {
-        Self { field: field.into(), problem: problem.to_string() }
+        Self {
+            field: field.into(),
+            problem: problem.to_string(),
+        }
     }
 }
 
@@ -54,7 +57,11 @@ pub fn event(kind: PolicyKind, object: DynamicObject) -> Event {
             Err(Invalid::new("kind", format!("{kind} is not a policy")))
         }
     };
-    converted.unwrap_or_else(|invalid| Event::PolicyInvalid { key, generation, message: invalid.to_string() })
+    converted.unwrap_or_else(|invalid| Event::PolicyInvalid {
+        key,
+        generation,
+        message: invalid.to_string(),
+    })
 }
 
 /// Reads a stored object as its type. A status that cannot be read (written by another version) is no reason to refuse
@@ -64,7 +71,10 @@ pub fn event(kind: PolicyKind, object: DynamicObject) -> Event {
 /// The spec is not of this type.
 pub fn typed<K: DeserializeOwned + CustomResourceExt>(mut object: DynamicObject) -> Result<K, Invalid> {
     let kind = K::crd().spec.names.kind;
-    object.types = Some(kube::core::TypeMeta { api_version: K::api_resource().api_version, kind });
+    object.types = Some(kube::core::TypeMeta {
+        api_version: K::api_resource().api_version,
+        kind,
+    });
     let mut value = serde_json::to_value(object).map_err(|e| Invalid::new("object", e))?;
     match serde_json::from_value(value.clone()) {
         Ok(parsed) => Ok(parsed),
@@ -72,24 +82,22 @@ pub fn typed<K: DeserializeOwned + CustomResourceExt>(mut object: DynamicObject)
             if let Some(fields) = value.as_object_mut() {
                 fields.remove("status");
             }
-            let advice = "the stored object does not fit the installed version: write it again as `kubectl explain` says";
+            let advice =
+                "the stored object does not fit the installed version: write it again as `kubectl explain` says";
             serde_json::from_value(value).map_err(|_| Invalid::new("spec", format!("{first}; {advice}")))
         }
     }
 }
 
-fn meta<K: Resource>(
-    kind: PolicyKind,
-    object: &K,
-    suspend: Option<bool>,
-    mode: Option<common::Mode>,
-) -> Meta {
+fn meta<K: Resource>(kind: PolicyKind, object: &K, suspend: Option<bool>, mode: Option<common::Mode>) -> Meta {
     let created = object.meta().creation_timestamp.as_ref();
     Meta {
         key: PolicyKey::new(kind, object.namespace().unwrap_or_default(), object.name_any()),
         uid: Uid(object.uid().unwrap_or_default()),
         generation: object.meta().generation.unwrap_or(0),
-        created: created.map(|t| Time::from_millis(t.0.as_millisecond())).unwrap_or_default(),
+        created: created
+            .map(|t| Time::from_millis(t.0.as_millisecond()))
+            .unwrap_or_default(),
         suspend: suspend.unwrap_or(false),
         mode: match mode.unwrap_or_default() {
             common::Mode::Enforce => Mode::Enforce,
@@ -99,12 +107,7 @@ fn meta<K: Resource>(
 }
 
 /// A duration within its range, or its default.
-fn span(
-    field: &str,
-    text: Option<&DurationText>,
-    default: Span,
-    (least, most): (Span, Span),
-) -> Result<Span, Invalid> {
+fn span(field: &str, text: Option<&DurationText>, default: Span, (least, most): (Span, Span)) -> Result<Span, Invalid> {
     let Some(text) = text else { return Ok(default) };
     let span = text.span().map_err(|e| Invalid::new(field, e))?;
     if (least..=most).contains(&span) {

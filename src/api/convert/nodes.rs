@@ -21,7 +21,12 @@ pub(super) fn event(object: &NodePoolPolicy) -> Result<Event, Invalid> {
         return Err(Invalid::new("spec.provider", "exactly one of kwok must be set"));
     };
     let delay = kwok.registration_delay.as_ref();
-    let registration_delay = span("spec.provider.kwok.registrationDelay", delay, Span::ZERO, (Span::ZERO, HOUR))?;
+    let registration_delay = span(
+        "spec.provider.kwok.registrationDelay",
+        delay,
+        Span::ZERO,
+        (Span::ZERO, HOUR),
+    )?;
     let timeout = spec.scale_up.as_ref().and_then(|s| s.provision_timeout.as_ref());
     let down = spec.scale_down.as_ref();
     let unneeded = down.and_then(|s| s.unneeded_for.as_ref());
@@ -33,12 +38,22 @@ pub(super) fn event(object: &NodePoolPolicy) -> Result<Event, Invalid> {
         meta: meta(PolicyKind::NodePoolPolicy, object, spec.suspend, spec.mode),
         provider: core::ProviderKind::Kwok { registration_delay },
         pools,
-        provision_timeout: span("spec.scaleUp.provisionTimeout", timeout, Span::from_mins(15), (SECOND, DAY))?,
+        provision_timeout: span(
+            "spec.scaleUp.provisionTimeout",
+            timeout,
+            Span::from_mins(15),
+            (SECOND, DAY),
+        )?,
         consolidation: match down.and_then(|s| s.consolidation).unwrap_or_default() {
             api::Consolidation::None => core::Consolidation::None,
             api::Consolidation::Empty => core::Consolidation::Empty,
         },
-        unneeded_for: span("spec.scaleDown.unneededFor", unneeded, Span::from_mins(10), (Span::ZERO, DAY))?,
+        unneeded_for: span(
+            "spec.scaleDown.unneededFor",
+            unneeded,
+            Span::from_mins(10),
+            (Span::ZERO, DAY),
+        )?,
     })))
 }
 
@@ -46,7 +61,10 @@ fn convert_pool(field: &str, pool: &api::Pool) -> Result<core::NodePool, Invalid
     let min = count(&format!("{field}.minNodes"), pool.min_nodes, 0, (0, MOST_NODES))?;
     let max = count(&format!("{field}.maxNodes"), Some(pool.max_nodes), 0, (0, MOST_NODES))?;
     if min > max {
-        return Err(Invalid::new(format!("{field}.maxNodes"), format!("{max} must be at least minNodes, {min}")));
+        return Err(Invalid::new(
+            format!("{field}.maxNodes"),
+            format!("{max} must be at least minNodes, {min}"),
+        ));
     }
     let template = &pool.template;
     let capacity = resources(&format!("{field}.template.capacity"), &template.capacity)?;
@@ -85,7 +103,9 @@ fn convert_pool(field: &str, pool: &api::Pool) -> Result<core::NodePool, Invalid
 fn resources(field: &str, written: &BTreeMap<String, QuantityText>) -> Result<Resources, Invalid> {
     let mut result = Resources::default();
     for (name, quantity) in written {
-        let amount = quantity.milli().map_err(|e| Invalid::new(format!("{field}.{name}"), e))?;
+        let amount = quantity
+            .milli()
+            .map_err(|e| Invalid::new(format!("{field}.{name}"), e))?;
         match name.as_str() {
             "cpu" => result.cpu_milli = amount.thousandths(),
             "memory" => result.memory_bytes = amount.ceil_units(),

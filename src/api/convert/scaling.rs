@@ -19,9 +19,17 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
     let min = count("spec.minReplicas", spec.min_replicas, 1, (0, MOST_REPLICAS))?;
     let max = count("spec.maxReplicas", Some(spec.max_replicas), 1, (1, MOST_REPLICAS))?;
     if min > max {
-        return Err(Invalid::new("spec.maxReplicas", format!("{max} must be at least minReplicas, which is {min}")));
+        return Err(Invalid::new(
+            "spec.maxReplicas",
+            format!("{max} must be at least minReplicas, which is {min}"),
+        ));
     }
-    let interval = span("spec.interval", spec.interval.as_ref(), Span::from_secs(15), (SECOND, HOUR))?;
+    let interval = span(
+        "spec.interval",
+        spec.interval.as_ref(),
+        Span::from_secs(15),
+        (SECOND, HOUR),
+    )?;
     let mut triggers = Vec::new();
     for (i, trigger) in spec.triggers.iter().enumerate() {
         triggers.push(convert_trigger(&format!("spec.triggers[{i}]"), trigger, interval)?);
@@ -51,7 +59,10 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
         from: Replicas::from_i64(e.from.into()),
         to: Replicas::from_i64(e.to.into()),
     });
-    Ok(Event::ScalingPolicy { history: history.collect(), policy: Box::new(policy) })
+    Ok(Event::ScalingPolicy {
+        history: history.collect(),
+        policy: Box::new(policy),
+    })
 }
 
 fn convert_trigger(field: &str, trigger: &api::Trigger, interval: Span) -> Result<core::Trigger, Invalid> {
@@ -61,20 +72,37 @@ fn convert_trigger(field: &str, trigger: &api::Trigger, interval: Span) -> Resul
     let positive = |name: &str, quantity: &QuantityText| -> Result<Milli, Invalid> {
         let field = format!("{field}.target.{name}");
         let value = quantity.milli().map_err(|e| Invalid::new(&field, e))?;
-        if value > Milli::default() { Ok(value) } else { Err(Invalid::new(field, "must be above zero, such as 100")) }
+        if value > Milli::default() {
+            Ok(value)
+        } else {
+            Err(Invalid::new(field, "must be above zero, such as 100"))
+        }
     };
     let target = match (&trigger.target.value, &trigger.target.average_value) {
         (Some(value), None) => core::MetricTarget::Value(positive("value", value)?),
         (None, Some(average)) => core::MetricTarget::AverageValue(positive("averageValue", average)?),
-        _ => return Err(Invalid::new(format!("{field}.target"), "exactly one of value, averageValue must be set")),
+        _ => {
+            return Err(Invalid::new(
+                format!("{field}.target"),
+                "exactly one of value, averageValue must be set",
+            ));
+        }
     };
     let default_age = interval.times(3).max(Span::from_mins(1));
     let server = prometheus.server.clone().unwrap_or_else(|| "default".into());
     Ok(core::Trigger {
         name: trigger.name.clone(),
-        query: QueryKey { server, expr: prometheus.query.clone() },
+        query: QueryKey {
+            server,
+            expr: prometheus.query.clone(),
+        },
         target,
-        max_age: span(&format!("{field}.prometheus.maxAge"), prometheus.max_age.as_ref(), default_age, (SECOND, HOUR))?,
+        max_age: span(
+            &format!("{field}.prometheus.maxAge"),
+            prometheus.max_age.as_ref(),
+            default_age,
+            (SECOND, HOUR),
+        )?,
     })
 }
 
@@ -103,7 +131,12 @@ fn fill(field: &str, written: Option<&api::ScalingRules>, rules: &mut core::Scal
         rules.policies.clear();
         for (i, policy) in policies.iter().enumerate() {
             let field = format!("{field}.policies[{i}]");
-            let period = count(&format!("{field}.periodSeconds"), Some(policy.period_seconds), 1, (1, 1800))?;
+            let period = count(
+                &format!("{field}.periodSeconds"),
+                Some(policy.period_seconds),
+                1,
+                (1, 1800),
+            )?;
             rules.policies.push(core::RatePolicy {
                 kind: match policy.kind {
                     api::RateKind::Pods => core::RateKind::Pods,

@@ -41,7 +41,11 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
             scale_events: detail
                 .history
                 .iter()
-                .map(|e| scaling::ScaleEvent { at: e.at, from: e.from.as_i32(), to: e.to.as_i32() })
+                .map(|e| scaling::ScaleEvent {
+                    at: e.at,
+                    from: e.from.as_i32(),
+                    to: e.to.as_i32(),
+                })
                 .collect(),
         })?,
         Detail::Nodes(detail) => serde_json::to_value(node_status(observed_generation, conditions, detail))?,
@@ -57,7 +61,11 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
 
 fn conditions(report: &Report, old: &[Condition], now: Time) -> Vec<Condition> {
     let before: BTreeMap<&str, &Condition> = old.iter().map(|c| (c.type_.as_str(), c)).collect();
-    report.conditions.iter().map(|new| condition(new, before.get(new.kind.as_str()).copied(), report, now)).collect()
+    report
+        .conditions
+        .iter()
+        .map(|new| condition(new, before.get(new.kind.as_str()).copied(), report, now))
+        .collect()
 }
 
 fn condition(new: &ConditionReport, old: Option<&Condition>, report: &Report, now: Time) -> Condition {
@@ -66,7 +74,9 @@ fn condition(new: &ConditionReport, old: Option<&Condition>, report: &Report, no
         Status::False => "False",
         Status::Unknown => "Unknown",
     };
-    let since = old.filter(|o| o.status == status).map(|o| o.last_transition_time.clone());
+    let since = old
+        .filter(|o| o.status == status)
+        .map(|o| o.last_transition_time.clone());
     let now = MetaTime(Timestamp::from_second(now.as_millis() / 1000).unwrap_or_default());
     Condition {
         type_: new.kind.clone(),
@@ -103,7 +113,11 @@ fn decision(decision: &Decision) -> scaling::Decision {
     }
 }
 
-fn node_status(generation: Option<i64>, conditions: Vec<Condition>, report: &NodesReport) -> nodes::NodePoolPolicyStatus {
+fn node_status(
+    generation: Option<i64>,
+    conditions: Vec<Condition>,
+    report: &NodesReport,
+) -> nodes::NodePoolPolicyStatus {
     let sum = |of: fn(&crate::core::report::PoolReport) -> u32| {
         Some(Replicas::from_i64(report.pools.iter().map(|p| i64::from(of(p))).sum()).as_i32())
     };
@@ -161,6 +175,11 @@ pub(crate) fn shorten(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let end = text.char_indices().map(|(i, _)| i).take_while(|i| *i <= most - 3).last().unwrap_or(0);
+    let end = text
+        .char_indices()
+        .map(|(i, _)| i)
+        .take_while(|i| *i <= most - 3)
+        .last()
+        .unwrap_or(0);
     format!("{}…", &text[..end])
 }

@@ -60,7 +60,12 @@ pub async fn run(
             None
         },
     );
-    let mut reader = Reader { client, namespace, servers, configs: Vec::new() };
+    let mut reader = Reader {
+        client,
+        namespace,
+        servers,
+        configs: Vec::new(),
+    };
     let applying = async {
         loop {
             let object = changed.borrow_and_update().clone();
@@ -106,7 +111,10 @@ impl Reader {
                 let field = format!("spec.prometheus[{i}]");
                 let config = self.server(&field, server).await?;
                 let client = PrometheusClient::new(&config);
-                let client = client.map_err(|e| Invalid { field, problem: e.to_string() })?;
+                let client = client.map_err(|e| Invalid {
+                    field,
+                    problem: e.to_string(),
+                })?;
                 clients.insert(config.name.clone(), client);
                 configs.push(config);
             }
@@ -129,9 +137,16 @@ impl Reader {
     }
 
     async fn server(&self, field: &str, written: &PrometheusServer) -> Result<ServerConfig, Invalid> {
-        let invalid = |problem: String| Invalid { field: field.to_owned(), problem };
+        let invalid = |problem: String| Invalid {
+            field: field.to_owned(),
+            problem,
+        };
         let timeout = match &written.timeout {
-            Some(text) => text.span().map_err(|e| invalid(e.to_string()))?.as_millis().unsigned_abs(),
+            Some(text) => text
+                .span()
+                .map_err(|e| invalid(e.to_string()))?
+                .as_millis()
+                .unsigned_abs(),
             None => 10_000,
         };
         let auth = match &written.auth {
@@ -142,7 +157,11 @@ impl Reader {
                     username: self.secret(field, &basic.name, "username").await?.0,
                     password: self.secret(field, &basic.name, "password").await?,
                 },
-                _ => return Err(invalid("auth must have exactly one of bearerTokenSecretRef, basicAuthSecretRef".into())),
+                _ => {
+                    return Err(invalid(
+                        "auth must have exactly one of bearerTokenSecretRef, basicAuthSecretRef".into(),
+                    ));
+                }
             },
         };
         Ok(ServerConfig {
@@ -155,14 +174,24 @@ impl Reader {
     }
 
     async fn secret(&self, field: &str, name: &str, key: &str) -> Result<Hidden, Invalid> {
-        let invalid = |problem: String| Invalid { field: format!("{field}.auth"), problem };
+        let invalid = |problem: String| Invalid {
+            field: format!("{field}.auth"),
+            problem,
+        };
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let secret = call(format!("read Secret {}/{name}", self.namespace), api.get(name)).await;
         let secret = secret.map_err(|e| invalid(e.to_string()))?;
         let bytes = secret.data.as_ref().and_then(|d| d.get(key));
-        let missing = || invalid(format!("Secret {}/{} has no key {key}", self.namespace, secret.name_any()));
+        let missing = || {
+            invalid(format!(
+                "Secret {}/{} has no key {key}",
+                self.namespace,
+                secret.name_any()
+            ))
+        };
         let text = String::from_utf8(bytes.ok_or_else(missing)?.0.clone());
-        text.map(Hidden).map_err(|_| invalid(format!("key {key} of Secret {name} is not text")))
+        text.map(Hidden)
+            .map_err(|_| invalid(format!("key {key} of Secret {name} is not text")))
     }
 }
 

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ObjectMeta, PostParams};
 use kube::Client;
+use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -80,7 +80,11 @@ impl Notices {
 
 fn event(notice: &Notice, instance: &str, count: u64) -> Event {
     let about = &notice.regarding;
-    let namespace = if about.namespace.is_empty() { "default" } else { &about.namespace };
+    let namespace = if about.namespace.is_empty() {
+        "default"
+    } else {
+        &about.namespace
+    };
     let at = Timestamp::from_millisecond(notice.at.as_millis()).unwrap_or_default();
     Event {
         metadata: ObjectMeta {
@@ -116,6 +120,11 @@ fn shorten(note: &str) -> String {
     if note.len() <= NOTE_MAX {
         return note.to_owned();
     }
-    let end = note.char_indices().map(|(i, _)| i).take_while(|i| *i < NOTE_MAX - 4).last().unwrap_or(0);
+    let end = note
+        .char_indices()
+        .map(|(i, _)| i)
+        .take_while(|i| *i < NOTE_MAX - 4)
+        .last()
+        .unwrap_or(0);
     format!("{}…", &note[..end])
 }

@@ -44,14 +44,21 @@ impl Executor {
     /// An executor that acts only while this process leads.
     #[must_use]
     pub fn new(client: Client, leadership: Leadership, feed: Feed, restores: mpsc::Sender<RestoreOrder>) -> Self {
-        Self { client, leadership, feed, restores }
+        Self {
+            client,
+            leadership,
+            feed,
+            restores,
+        }
     }
 
     /// Carries out one action. Leadership is checked at the last moment: a paused process that wakes late does nothing, and
     /// what slips through is caught by the write's precondition.
     pub async fn execute(&self, action: &Action) -> Outcome {
         if !self.leadership.is_leader_now() {
-            return Outcome::Skipped { message: "this replica does not lead".into() };
+            return Outcome::Skipped {
+                message: "this replica does not lead".into(),
+            };
         }
         match &action.what {
             Deed::Scale { target, uid, from, to } => match scale::resource(&self.client, target).await {
@@ -59,20 +66,49 @@ impl Executor {
                     let api = scale::api(self.client.clone(), &resource, target);
                     scale::set(&api, target, uid, *from, *to).await
                 }
-                Err(error) => Outcome::Failed { message: error.to_string() },
+                Err(error) => Outcome::Failed {
+                    message: error.to_string(),
+                },
             },
-            Deed::AddNode { node, pool, template, provider: kind } => {
-                let request = NodeRequest { node: node.clone(), pool: pool.clone(), template: (**template).clone() };
-                outcome(provider(kind, self.client.clone(), self.feed.clone()).create(request).await)
+            Deed::AddNode {
+                node,
+                pool,
+                template,
+                provider: kind,
+            } => {
+                let request = NodeRequest {
+                    node: node.clone(),
+                    pool: pool.clone(),
+                    template: (**template).clone(),
+                };
+                outcome(
+                    provider(kind, self.client.clone(), self.feed.clone())
+                        .create(request)
+                        .await,
+                )
             }
             Deed::MarkNode { node, uid } => self.set_mark(node, uid, true).await,
             Deed::UnmarkNode { node, uid } => self.set_mark(node, uid, false).await,
-            Deed::RemoveNode { node, uid, provider: kind, .. } => match self.still_removable(node, uid).await {
-                Ok(()) => outcome(provider(kind, self.client.clone(), self.feed.clone()).delete(node, uid).await),
+            Deed::RemoveNode {
+                node,
+                uid,
+                provider: kind,
+                ..
+            } => match self.still_removable(node, uid).await {
+                Ok(()) => outcome(
+                    provider(kind, self.client.clone(), self.feed.clone())
+                        .delete(node, uid)
+                        .await,
+                ),
                 Err(outcome) => outcome,
             },
             Deed::Evict { pod, uid, .. } => self.evict(pod, uid).await,
-            Deed::Restore { object, source, revision, uid } => self.restore(object, source, revision, uid.as_ref()).await,
+            Deed::Restore {
+                object,
+                source,
+                revision,
+                uid,
+            } => self.restore(object, source, revision, uid.as_ref()).await,
         }
     }
 
@@ -86,16 +122,31 @@ impl Executor {
             "deleteOptions": {"preconditions": {"uid": uid.0}},
         });
         let params = PostParams::default();
-        let result: Result<Value, CallError> =
-            call(format!("evict {pod}"), api.create_subresource("eviction", &pod.name, &params, &body)).await;
+        let result: Result<Value, CallError> = call(
+            format!("evict {pod}"),
+            api.create_subresource("eviction", &pod.name, &params, &body),
+        )
+        .await;
         match result {
             Ok(_) => Outcome::Done,
             Err(error) => match error.code() {
-                Some(404) => Outcome::Conflict { message: format!("pod {pod} is gone"), found: None },
-                Some(409) => Outcome::Conflict { message: format!("pod {pod} is another object now"), found: None },
-                Some(429) => Outcome::Blocked { message: error.to_string() },
-                _ if error.is_ambiguous() => Outcome::Unknown { message: error.to_string() },
-                _ => Outcome::Failed { message: error.to_string() },
+                Some(404) => Outcome::Conflict {
+                    message: format!("pod {pod} is gone"),
+                    found: None,
+                },
+                Some(409) => Outcome::Conflict {
+                    message: format!("pod {pod} is another object now"),
+                    found: None,
+                },
+                Some(429) => Outcome::Blocked {
+                    message: error.to_string(),
+                },
+                _ if error.is_ambiguous() => Outcome::Unknown {
+                    message: error.to_string(),
+                },
+                _ => Outcome::Failed {
+                    message: error.to_string(),
+                },
             },
         }
     }
@@ -106,14 +157,21 @@ impl Executor {
         let node = match call(format!("read node {name}"), api.get(name)).await {
             Ok(node) => node,
             Err(error) if error.code() == Some(404) => return gone(name),
-            Err(error) => return Outcome::Failed { message: error.to_string() },
+            Err(error) => {
+                return Outcome::Failed {
+                    message: error.to_string(),
+                };
+            }
         };
         if node.uid().as_deref() != Some(uid.0.as_str()) {
             return gone(name);
         }
         let old = node.spec.and_then(|s| s.taints).unwrap_or_default();
-        let mut new: Vec<Value> =
-            old.iter().filter(|t| t.key != REMOVAL_TAINT).map(|t| json!(t)).collect();
+        let mut new: Vec<Value> = old
+            .iter()
+            .filter(|t| t.key != REMOVAL_TAINT)
+            .map(|t| json!(t))
+            .collect();
         if marked {
             new.push(json!({"key": REMOVAL_TAINT, "effect": "NoSchedule"}));
         }
@@ -127,27 +185,46 @@ impl Executor {
             unchanged,
             {"op": "add", "path": "/spec/taints", "value": new},
         ]);
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
         let patch = match serde_json::from_value(patch) {
             Ok(patch) => Patch::Json::<()>(patch),
-            Err(error) => return Outcome::Failed { message: error.to_string() },
+            Err(error) => {
+                return Outcome::Failed {
+                    message: error.to_string(),
+                };
+            }
         };
         match call(format!("taint node {name}"), api.patch(name, &params, &patch)).await {
             Ok(_) => Outcome::Done,
             Err(error) => match error.code() {
                 Some(404) => gone(name),
-                Some(409 | 422) => Outcome::Conflict { message: format!("node {name} has just changed"), found: None },
-                _ if error.is_ambiguous() => Outcome::Unknown { message: error.to_string() },
-                _ => Outcome::Failed { message: error.to_string() },
+                Some(409 | 422) => Outcome::Conflict {
+                    message: format!("node {name} has just changed"),
+                    found: None,
+                },
+                _ if error.is_ambiguous() => Outcome::Unknown {
+                    message: error.to_string(),
+                },
+                _ => Outcome::Failed {
+                    message: error.to_string(),
+                },
             },
         }
     }
 
     /// A live read: the node is still this object, still marked, and carries only what goes with it.
     async fn still_removable(&self, name: &str, uid: &Uid) -> Result<(), Outcome> {
-        let failed = |error: CallError| Outcome::Failed { message: error.to_string() };
+        let failed = |error: CallError| Outcome::Failed {
+            message: error.to_string(),
+        };
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let node = match call(format!("read node {name}"), nodes.get_opt(name)).await.map_err(failed)? {
+        let node = match call(format!("read node {name}"), nodes.get_opt(name))
+            .await
+            .map_err(failed)?
+        {
             Some(node) => convert::node(&node),
             None => return Err(gone(name)),
         };
@@ -160,8 +237,13 @@ impl Executor {
         }
         let pods: Api<Pod> = Api::all(self.client.clone());
         let on_node = ListParams::default().fields(&format!("spec.nodeName={name}"));
-        let list = call(format!("list the pods of node {name}"), pods.list(&on_node)).await.map_err(failed)?;
-        let own = list.iter().map(convert::pod).find(|pod| !pod.belongs_to_node() && !pod.is_finished());
+        let list = call(format!("list the pods of node {name}"), pods.list(&on_node))
+            .await
+            .map_err(failed)?;
+        let own = list
+            .iter()
+            .map(convert::pod)
+            .find(|pod| !pod.belongs_to_node() && !pod.is_finished());
         match own {
             Some(pod) => {
                 let message = format!("pod {} has come to node {name}", pod.key);
@@ -180,7 +262,9 @@ impl Executor {
             uid: uid.cloned(),
             done,
         };
-        let ended = || Outcome::Skipped { message: format!("{source} is not being synced") };
+        let ended = || Outcome::Skipped {
+            message: format!("{source} is not being synced"),
+        };
         if self.restores.send(order).await.is_err() {
             return ended();
         }
@@ -189,7 +273,10 @@ impl Executor {
 }
 
 fn gone(node: &str) -> Outcome {
-    Outcome::Conflict { message: format!("node {node} is gone or another object now"), found: None }
+    Outcome::Conflict {
+        message: format!("node {node} is gone or another object now"),
+        found: None,
+    }
 }
 
 fn outcome(result: Result<(), ProviderError>) -> Outcome {

@@ -31,6 +31,12 @@ impl Feed {
 
     /// Hands over one event, seen now. After the engine has ended it goes nowhere.
     pub async fn send(&self, event: Event) {
-        let _ = self.sender.send(Observed { at: clock::now(), event }).await;
+        let _ = self
+            .sender
+            .send(Observed {
+                at: clock::now(),
+                event,
+            })
+            .await;
     }
 }

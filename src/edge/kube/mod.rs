@@ -74,7 +74,10 @@ pub async fn call<T>(
 ) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, future).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => Err(CallError::Api { what: what.into(), source: Box::new(source) }),
+        Ok(Err(source)) => Err(CallError::Api {
+            what: what.into(),
+            source: Box::new(source),
+        }),
         Err(_) => Err(CallError::Timeout { what: what.into() }),
     }
 }

@@ -1,24 +1,30 @@
 //! Policies: watched as they are stored, so that one that no longer parses is a condition and not the end of the watch.
 
 use futures::StreamExt;
+use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::Client;
 
 use super::status::resource_of;
-use super::watch::{ViewPart, Watching, WatchBackoff, drive, key_of_dynamic};
+use super::watch::{ViewPart, WatchBackoff, Watching, drive, key_of_dynamic};
 use crate::api::convert;
 use crate::core::event::Event;
 use crate::core::names::{PolicyKey, PolicyKind};
 use crate::core::world::View;
 
 /// The kinds whose objects the engine decides upon.
-pub const POLICIES: [PolicyKind; 3] =
-    [PolicyKind::ScalingPolicy, PolicyKind::NodePoolPolicy, PolicyKind::HealingPolicy];
+pub const POLICIES: [PolicyKind; 3] = [
+    PolicyKind::ScalingPolicy,
+    PolicyKind::NodePoolPolicy,
+    PolicyKind::HealingPolicy,
+];
 
 /// Starts the watches of all policies.
 pub fn spawn(client: &Client, around: &Watching) {
-    for (kind, part) in POLICIES.into_iter().zip(ViewPart::split(View::Policies, POLICIES.len())) {
+    for (kind, part) in POLICIES
+        .into_iter()
+        .zip(ViewPart::split(View::Policies, POLICIES.len()))
+    {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(kind));
         let stream = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
         let around = around.clone();

@@ -35,7 +35,9 @@ pub async fn resource(client: &Client, target: &ObjectRef) -> Result<ApiResource
     let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
     let gvk = GroupVersionKind::gvk(group, version, &target.kind);
     let what = format!("find kind {} of {}", target.kind, target.api_version);
-    call(what, discovery::pinned_kind(client, &gvk)).await.map(|(resource, _)| resource)
+    call(what, discovery::pinned_kind(client, &gvk))
+        .await
+        .map(|(resource, _)| resource)
 }
 
 /// The objects of a target's kind in its namespace.
@@ -52,20 +54,36 @@ pub fn replicas_of(scale: &Scale) -> Replicas {
 
 /// Sets the replicas, if the object is still the same and still has `from`.
 pub async fn set(api: &Api<DynamicObject>, target: &ObjectRef, uid: &Uid, from: Replicas, to: Replicas) -> Outcome {
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
     let what = format!("scale {target} from {from} to {to}");
     let patch = match serde_json::from_value(compare_and_set(uid, from, to)) {
         Ok(patch) => Patch::Json::<()>(patch),
-        Err(error) => return Outcome::Failed { message: format!("{what}: {error}") },
+        Err(error) => {
+            return Outcome::Failed {
+                message: format!("{what}: {error}"),
+            };
+        }
     };
     match call(&what, api.patch_scale(&target.name, &params, &patch)).await {
         Ok(_) => Outcome::Done,
         Err(error) => match error.code() {
-            Some(404) => Outcome::Conflict { message: format!("{target} is gone"), found: None },
+            Some(404) => Outcome::Conflict {
+                message: format!("{target} is gone"),
+                found: None,
+            },
             Some(409 | 422) => found_instead(api, target, uid, from, &error).await,
-            Some(429) => Outcome::Blocked { message: error.to_string() },
-            _ if error.is_ambiguous() => Outcome::Unknown { message: error.to_string() },
-            _ => Outcome::Failed { message: error.to_string() },
+            Some(429) => Outcome::Blocked {
+                message: error.to_string(),
+            },
+            _ if error.is_ambiguous() => Outcome::Unknown {
+                message: error.to_string(),
+            },
+            _ => Outcome::Failed {
+                message: error.to_string(),
+            },
         },
     }
 }
@@ -94,15 +112,23 @@ async fn found_instead(
     error: &CallError,
 ) -> Outcome {
     match call(format!("read the scale of {target}"), api.get_scale(&target.name)).await {
-        Ok(scale) if scale.metadata.uid.as_deref() != Some(uid.0.as_str()) => {
-            Outcome::Conflict { message: format!("{target} is another object now"), found: None }
-        }
+        Ok(scale) if scale.metadata.uid.as_deref() != Some(uid.0.as_str()) => Outcome::Conflict {
+            message: format!("{target} is another object now"),
+            found: None,
+        },
         Ok(scale) if replicas_of(&scale) != from => {
             let found = replicas_of(&scale);
             let message = format!("{target} has {found} replicas instead of {from}");
-            Outcome::Conflict { message, found: Some(found) }
+            Outcome::Conflict {
+                message,
+                found: Some(found),
+            }
         }
-        Ok(_) => Outcome::Failed { message: error.to_string() },
-        Err(second) => Outcome::Unknown { message: second.to_string() },
+        Ok(_) => Outcome::Failed {
+            message: error.to_string(),
+        },
+        Err(second) => Outcome::Unknown {
+            message: second.to_string(),
+        },
     }
 }

@@ -44,7 +44,12 @@ impl StatusWriter {
     #[must_use]
     pub fn spawn(client: Client, leadership: Leadership, metrics: Metrics, shutdown: CancellationToken) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let writer = Writer { client, leadership, metrics, conditions: Arc::default() };
+        let writer = Writer {
+            client,
+            leadership,
+            metrics,
+            conditions: Arc::default(),
+        };
         tokio::spawn(writer.run(receiver, shutdown));
         Self { sender }
     }
@@ -83,7 +88,9 @@ impl Writer {
             }
             let mut latest: BTreeMap<PolicyKey, (Report, Vec<oneshot::Sender<bool>>)> = BTreeMap::new();
             for (report, done) in jobs.drain(..) {
-                let entry = latest.entry(report.policy.clone()).or_insert_with(|| (report.clone(), Vec::new()));
+                let entry = latest
+                    .entry(report.policy.clone())
+                    .or_insert_with(|| (report.clone(), Vec::new()));
                 entry.0 = report;
                 entry.1.extend(done);
             }
@@ -127,7 +134,10 @@ impl Writer {
     }
 
     fn count(&self, outcome: &str) {
-        self.metrics.status_writes.get_or_create(&EventLabels { event: outcome.into() }).inc();
+        self.metrics
+            .status_writes
+            .get_or_create(&EventLabels { event: outcome.into() })
+            .inc();
     }
 
     async fn write(&self, report: &Report) -> Result<(), CallError> {
@@ -138,21 +148,34 @@ impl Writer {
         } else {
             Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
         };
-        let known = self.conditions.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let known = self
+            .conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned();
         let old = match known {
             Some(known) => known,
             None => stored_conditions(&call(format!("read {key}"), api.get(&key.name)).await?),
         };
-        let Ok(body) = status_of(report, &old, clock::now()) else { return Ok(()) };
+        let Ok(body) = status_of(report, &old, clock::now()) else {
+            return Ok(());
+        };
         let patch = Patch::Apply(json!({
             "apiVersion": resource.api_version, "kind": resource.kind,
             "metadata": {"name": key.name},
             "status": body.0,
         }));
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let written = call(format!("write the status of {key}"), api.patch_status(&key.name, &params, &patch));
+        let written = call(
+            format!("write the status of {key}"),
+            api.patch_status(&key.name, &params, &patch),
+        );
         let conditions = stored_conditions(&written.await?);
-        self.conditions.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), conditions);
+        self.conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), conditions);
         Ok(())
     }
 }

@@ -70,7 +70,13 @@ async fn report_one(client: &Client, target: &ObjectRef, others: &OtherScalers, 
         Err(error) => {
             tracing::warn!(%target, %error, "the target's kind cannot be found");
             if error.code() == Some(404) || error.code().is_none() && !error.is_ambiguous() {
-                around.feed.send(Event::Target { object: target.clone(), target: None }).await;
+                around
+                    .feed
+                    .send(Event::Target {
+                        object: target.clone(),
+                        target: None,
+                    })
+                    .await;
             }
             return;
         }
@@ -82,7 +88,13 @@ async fn report_one(client: &Client, target: &ObjectRef, others: &OtherScalers, 
                 Some(object) => picture(&api, target, &object, others).await,
                 None => None,
             };
-            around.feed.send(Event::Target { object: target.clone(), target: seen.map(Box::new) }).await;
+            around
+                .feed
+                .send(Event::Target {
+                    object: target.clone(),
+                    target: seen.map(Box::new),
+                })
+                .await;
         }
         Err(error) => tracing::warn!(%target, %error, "the target cannot be read"),
     }
@@ -111,7 +123,15 @@ async fn watch_kind(
     };
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let stream = watcher(api, watcher::Config::default().any_semantic()).backoff(WatchBackoff::default());
-    let relay = Relay { client, resource, wanted, rivals, around: around.clone(), changed: Mutex::default(), news: Notify::new() };
+    let relay = Relay {
+        client,
+        resource,
+        wanted,
+        rivals,
+        around: around.clone(),
+        changed: Mutex::default(),
+        news: Notify::new(),
+    };
     let name = |key: &ObjectKey| ObjectRef::new(&example.api_version, &example.kind, &key.namespace, &key.name);
     let watching = drive(
         stream.boxed(),
@@ -124,7 +144,11 @@ async fn watch_kind(
         },
         |key| {
             let object = name(&key);
-            relay.wanted.borrow().contains(&object).then_some(Event::Target { object, target: None })
+            relay
+                .wanted
+                .borrow()
+                .contains(&object)
+                .then_some(Event::Target { object, target: None })
         },
     );
     tokio::select! {
@@ -152,9 +176,15 @@ impl Relay {
         }
         if scale::known_resource(&target).is_some() {
             let seen = picture_of_known(&target, &object, &self.rivals.borrow());
-            return Some(Event::Target { object: target, target: Some(Box::new(seen)) });
+            return Some(Event::Target {
+                object: target,
+                target: Some(Box::new(seen)),
+            });
         }
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(target, object);
+        self.changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(target, object);
         self.news.notify_one();
         None
     }
@@ -169,7 +199,13 @@ impl Relay {
             let api = scale::api(self.client.clone(), &self.resource, &target);
             let others = self.rivals.borrow().clone();
             if let Some(seen) = picture(&api, &target, &object, &others).await {
-                self.around.feed.send(Event::Target { object: target, target: Some(Box::new(seen)) }).await;
+                self.around
+                    .feed
+                    .send(Event::Target {
+                        object: target,
+                        target: Some(Box::new(seen)),
+                    })
+                    .await;
             }
         }
     }
@@ -205,9 +241,18 @@ async fn picture(
 /// The picture of a target whose object has the fields of a Deployment.
 fn picture_of_known(target: &ObjectRef, object: &DynamicObject, others: &OtherScalers) -> Target {
     let count = |pointer: &str, absent: i64| {
-        Replicas::from_i64(object.data.pointer(pointer).and_then(serde_json::Value::as_i64).unwrap_or(absent))
+        Replicas::from_i64(
+            object
+                .data
+                .pointer(pointer)
+                .and_then(serde_json::Value::as_i64)
+                .unwrap_or(absent),
+        )
     };
-    let selector = object.data.pointer("/spec/selector").and_then(|s| LabelSelector::deserialize(s).ok());
+    let selector = object
+        .data
+        .pointer("/spec/selector")
+        .and_then(|s| LabelSelector::deserialize(s).ok());
     Target {
         uid: Uid(object.uid().unwrap_or_default()),
         replicas: count("/spec/replicas", 1),
@@ -224,7 +269,9 @@ fn picture_of_known(target: &ObjectRef, object: &DynamicObject, others: &OtherSc
 pub fn writer_of(entries: &[ManagedFieldsEntry], path: &str) -> Option<String> {
     let owns = |fields: &FieldsV1| fields.0.pointer(path).is_some();
     let owners = entries.iter().filter(|e| e.fields_v1.as_ref().is_some_and(owns));
-    owners.max_by_key(|e| convert::time(e.time.as_ref())).and_then(|e| e.manager.clone())
+    owners
+        .max_by_key(|e| convert::time(e.time.as_ref()))
+        .and_then(|e| e.manager.clone())
 }
 
 /// Watches HorizontalPodAutoscalers, so that a target which one of them names is left alone.
@@ -233,8 +280,10 @@ async fn watch_rivals(client: Client, rivals: channel::Sender<OtherScalers>, aro
     let stream = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
     let by_key = Mutex::new(BTreeMap::<ObjectKey, ObjectRef>::new());
     let publish = |map: &BTreeMap<ObjectKey, ObjectRef>| {
-        let now: OtherScalers =
-            map.iter().map(|(key, target)| (target.clone(), format!("HorizontalPodAutoscaler {key}"))).collect();
+        let now: OtherScalers = map
+            .iter()
+            .map(|(key, target)| (target.clone(), format!("HorizontalPodAutoscaler {key}")))
+            .collect();
         rivals.send_if_modified(|old| std::mem::replace(old, now.clone()) != now);
     };
     drive(
@@ -246,7 +295,10 @@ async fn watch_rivals(client: Client, rivals: channel::Sender<OtherScalers>, aro
             let mut map = by_key.lock().unwrap_or_else(PoisonError::into_inner);
             let target = &hpa.spec.scale_target_ref;
             let version = target.api_version.clone().unwrap_or_default();
-            map.insert(key.clone(), ObjectRef::new(&version, &target.kind, &key.namespace, &target.name));
+            map.insert(
+                key.clone(),
+                ObjectRef::new(&version, &target.kind, &key.namespace, &target.name),
+            );
             publish(&map);
             (key, None)
         },

@@ -72,14 +72,24 @@ impl ViewPart {
     #[must_use]
     pub fn split(view: View, count: usize) -> Vec<Self> {
         let current = Arc::new(Mutex::new(vec![false; count]));
-        (0..count).map(|index| Self { view, index, current: Arc::clone(&current) }).collect()
+        (0..count)
+            .map(|index| Self {
+                view,
+                index,
+                current: Arc::clone(&current),
+            })
+            .collect()
     }
 
     /// Notes how this part is now, and how that leaves the whole view.
     fn set(&self, now: bool) -> ViewState {
         let mut parts = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         parts[self.index] = now;
-        if parts.iter().all(|p| *p) { ViewState::Current } else { ViewState::Stale }
+        if parts.iter().all(|p| *p) {
+            ViewState::Current
+        } else {
+            ViewState::Stale
+        }
     }
 }
 

@@ -34,7 +34,10 @@ struct Data {
 
 /// A failure with its sentence.
 pub(super) fn failed(error: QueryError, message: impl AsRef<str>) -> Reading {
-    Reading::Failed { error, message: message.as_ref().chars().take(MESSAGE_MAX).collect() }
+    Reading::Failed {
+        error,
+        message: message.as_ref().chars().take(MESSAGE_MAX).collect(),
+    }
 }
 
 /// Reads an answer with its HTTP status.
@@ -42,9 +45,15 @@ pub(super) fn read(status: u16, body: &[u8]) -> Reading {
     let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
         let start = String::from_utf8_lossy(&body[..body.len().min(80)]).replace('\n', " ");
         return if (200..300).contains(&status) {
-            failed(QueryError::Malformed, format!("the server's answer is not Prometheus' JSON; it begins with: {start}"))
+            failed(
+                QueryError::Malformed,
+                format!("the server's answer is not Prometheus' JSON; it begins with: {start}"),
+            )
         } else {
-            failed(QueryError::Status, format!("the server answered with HTTP {status}: {start}"))
+            failed(
+                QueryError::Status,
+                format!("the server answered with HTTP {status}: {start}"),
+            )
         };
     };
     match (envelope.status.as_str(), envelope.data) {
@@ -59,7 +68,10 @@ pub(super) fn read(status: u16, body: &[u8]) -> Reading {
             };
             failed(error, format!("Prometheus says {kind} (HTTP {status}): {text}"))
         }
-        _ => failed(QueryError::Malformed, "the server's answer has neither data nor an error"),
+        _ => failed(
+            QueryError::Malformed,
+            "the server's answer has neither data nor an error",
+        ),
     }
 }
 
@@ -73,15 +85,21 @@ fn result(data: &Data, warnings: &[String]) -> Reading {
             match elements.as_slice() {
                 [] => return Reading::Empty,
                 [one] if one.get("histogram").is_some() => {
-                    let advice = "the result is a native histogram: take a number from it, such as histogram_quantile(0.95, …)";
+                    let advice =
+                        "the result is a native histogram: take a number from it, such as histogram_quantile(0.95, …)";
                     return failed(QueryError::Malformed, advice);
                 }
                 [one] => one.get("value"),
-                many => return Reading::Many { series: u32::try_from(many.len()).unwrap_or(u32::MAX) },
+                many => {
+                    return Reading::Many {
+                        series: u32::try_from(many.len()).unwrap_or(u32::MAX),
+                    };
+                }
             }
         }
         other => {
-            let message = format!("the result is a {other}; a trigger needs one number: a scalar, or a vector of one element");
+            let message =
+                format!("the result is a {other}; a trigger needs one number: a scalar, or a vector of one element");
             return failed(QueryError::Malformed, message);
         }
     };
@@ -94,14 +112,18 @@ fn result(data: &Data, warnings: &[String]) -> Reading {
     match (Milli::from_f64(number), warnings.first()) {
         (None, _) => Reading::NotFinite { text: text.to_owned() },
         (Some(value), None) => Reading::Value { value, sampled_at: at },
-        (Some(value), Some(warning)) => {
-            Reading::Partial { value, sampled_at: at, warning: warning.chars().take(200).collect() }
-        }
+        (Some(value), Some(warning)) => Reading::Partial {
+            value,
+            sampled_at: at,
+            warning: warning.chars().take(200).collect(),
+        },
     }
 }
 
 fn pair(sample: &Value) -> Option<(Time, &str)> {
-    let [at, value] = sample.as_array()?.as_slice() else { return None };
+    let [at, value] = sample.as_array()?.as_slice() else {
+        return None;
+    };
     let seconds = at.as_f64().filter(|s| s.is_finite())?;
     Some((Time::from_millis((seconds * 1000.0).round() as i64), value.as_str()?))
 }
@@ -117,15 +139,22 @@ mod tests {
     #[test]
     fn no_data_error_many_and_zero_are_different_things() {
         let read = |body: &str| super::read(200, body.as_bytes());
-        let zero = Reading::Value { value: Milli::new(0), sampled_at: Time::from_millis(1500) };
+        let zero = Reading::Value {
+            value: Milli::new(0),
+            sampled_at: Time::from_millis(1500),
+        };
         assert_eq!(read(&vector(r#"[{"metric":{},"value":[1.5,"0"]}]"#)), zero);
         assert_eq!(read(&vector("[]")), Reading::Empty);
-        assert_eq!(read(&vector(r#"[{"value":[1,"1"]},{"value":[1,"2"]}]"#)), Reading::Many { series: 2 });
+        assert_eq!(
+            read(&vector(r#"[{"value":[1,"1"]},{"value":[1,"2"]}]"#)),
+            Reading::Many { series: 2 }
+        );
         for text in ["NaN", "+Inf", "-Inf"] {
             let body = vector(&format!(r#"[{{"value":[1,"{text}"]}}]"#));
             assert_eq!(read(&body), Reading::NotFinite { text: text.into() });
         }
-        let partial = r#"{"status":"success","warnings":["store down"],"data":{"resultType":"scalar","result":[1,"7"]}}"#;
+        let partial =
+            r#"{"status":"success","warnings":["store down"],"data":{"resultType":"scalar","result":[1,"7"]}}"#;
         assert!(matches!(read(partial), Reading::Partial { value, .. } if value == Milli::from_units(7)));
     }
 
@@ -140,10 +169,25 @@ mod tests {
         };
         assert_eq!(kind(200, "<html>login</html>"), QueryError::Malformed);
         assert_eq!(kind(503, "<html>unavailable</html>"), QueryError::Status);
-        assert_eq!(kind(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#), QueryError::BadQuery);
-        assert_eq!(kind(503, r#"{"status":"error","errorType":"timeout","error":"too long"}"#), QueryError::Timeout);
+        assert_eq!(
+            kind(
+                400,
+                r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#
+            ),
+            QueryError::BadQuery
+        );
+        assert_eq!(
+            kind(503, r#"{"status":"error","errorType":"timeout","error":"too long"}"#),
+            QueryError::Timeout
+        );
         assert_eq!(kind(200, &vector(r#"[{"histogram":[1,{}]}]"#)), QueryError::Malformed);
-        assert_eq!(kind(200, r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#), QueryError::Malformed);
+        assert_eq!(
+            kind(
+                200,
+                r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#
+            ),
+            QueryError::Malformed
+        );
         assert_eq!(kind(200, &vector(r#"[{"value":"x"}]"#)), QueryError::Malformed);
         assert_eq!(kind(200, "{}"), QueryError::Malformed);
     }

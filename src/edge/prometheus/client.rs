@@ -79,7 +79,10 @@ impl PrometheusClient {
     /// # Errors
     /// The URL or a header is malformed.
     pub fn new(config: &ServerConfig) -> Result<Self, ServerError> {
-        let err = |problem: String| ServerError { name: config.name.clone(), problem };
+        let err = |problem: String| ServerError {
+            name: config.name.clone(),
+            problem,
+        };
         let http = reqwest::Client::builder()
             .default_headers(headers(config).map_err(err)?)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -88,7 +91,10 @@ impl PrometheusClient {
             .build()
             .map_err(|e| err(e.to_string()))?;
         let client = Client::from(http, &config.url).map_err(|e| err(e.to_string()))?;
-        Ok(Self { client, timeout: config.timeout })
+        Ok(Self {
+            client,
+            timeout: config.timeout,
+        })
     }
 
     /// Asks an instant query.
@@ -115,18 +121,29 @@ impl PrometheusClient {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Err(error) if error.is_timeout() => return self.too_slow(),
-                Err(_) => return failed(QueryError::Unreachable, "the connection broke in the middle of the answer"),
+                Err(_) => {
+                    return failed(
+                        QueryError::Unreachable,
+                        "the connection broke in the middle of the answer",
+                    );
+                }
             }
         }
         if (300..400).contains(&status) {
-            return failed(QueryError::Status, format!("the server redirects (HTTP {status}): name its final URL"));
+            return failed(
+                QueryError::Status,
+                format!("the server redirects (HTTP {status}): name its final URL"),
+            );
         }
         read(status, &body)
     }
 
     fn too_slow(&self) -> Reading {
         let seconds = self.timeout.as_secs_f64();
-        failed(QueryError::Timeout, format!("no answer within {seconds}s: is the server overloaded, or the query too heavy?"))
+        failed(
+            QueryError::Timeout,
+            format!("no answer within {seconds}s: is the server overloaded, or the query too heavy?"),
+        )
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Reading {

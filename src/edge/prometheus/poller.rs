@@ -40,7 +40,12 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
-    let mut poller = Poller { queries: BTreeMap::new(), lanes: BTreeMap::new(), running: JoinSet::new(), metrics };
+    let mut poller = Poller {
+        queries: BTreeMap::new(),
+        lanes: BTreeMap::new(),
+        running: JoinSet::new(),
+        metrics,
+    };
     wanted.mark_changed();
     servers.mark_changed();
     loop {
@@ -95,7 +100,12 @@ struct Poller {
 impl Poller {
     fn next_due(&self) -> Instant {
         let idle = Instant::now() + Duration::from_secs(60);
-        self.queries.values().filter(|q| !q.running).map(|q| q.next).min().unwrap_or(idle)
+        self.queries
+            .values()
+            .filter(|q| !q.running)
+            .map(|q| q.next)
+            .min()
+            .unwrap_or(idle)
     }
 
     fn set_wanted(&mut self, wanted: Wanted) {
@@ -104,7 +114,11 @@ impl Poller {
         let now = Instant::now();
         for (key, interval) in wanted {
             let interval = Duration::from_millis(interval.as_millis().max(1000).unsigned_abs());
-            let query = self.queries.entry(key).or_insert(Query { interval, next: now, running: false });
+            let query = self.queries.entry(key).or_insert(Query {
+                interval,
+                next: now,
+                running: false,
+            });
             if query.interval != interval {
                 query.interval = interval;
                 query.next = query.next.min(now + interval);
@@ -118,7 +132,15 @@ impl Poller {
             .map(|(name, client)| {
                 let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
                 let permits = Arc::new(Semaphore::new(AT_ONCE));
-                (name.clone(), Lane { client: client.clone(), permits, backoff, away: None })
+                (
+                    name.clone(),
+                    Lane {
+                        client: client.clone(),
+                        permits,
+                        backoff,
+                        away: None,
+                    },
+                )
             })
             .collect();
         // Whoever was told that the server is unknown or away is answered anew.
@@ -138,14 +160,20 @@ impl Poller {
             }
             query.next = next_tick(key, query.interval, now);
             let Some(lane) = self.lanes.get(&key.server) else {
-                let message = format!("no OperatorConfig has a Prometheus server named {}: add it there", key.server);
+                let message = format!(
+                    "no OperatorConfig has a Prometheus server named {}: add it there",
+                    key.server
+                );
                 answered.push((key.clone(), failed(QueryError::UnknownServer, message)));
                 continue;
             };
             if let Some((until, error)) = lane.away
                 && now < until
             {
-                answered.push((key.clone(), failed(error, "the server does not answer; it will be tried again")));
+                answered.push((
+                    key.clone(),
+                    failed(error, "the server does not answer; it will be tried again"),
+                ));
                 continue;
             }
             query.running = true;
@@ -169,9 +197,14 @@ impl Poller {
         if let Some(query) = self.queries.get_mut(key) {
             query.running = false;
         }
-        let Some(lane) = self.lanes.get_mut(&key.server) else { return };
+        let Some(lane) = self.lanes.get_mut(&key.server) else {
+            return;
+        };
         match reading {
-            Reading::Failed { error: error @ (QueryError::Unreachable | QueryError::Timeout), .. } => {
+            Reading::Failed {
+                error: error @ (QueryError::Unreachable | QueryError::Timeout),
+                ..
+            } => {
                 let now = Instant::now();
                 if lane.away.is_none_or(|(until, _)| until <= now) {
                     lane.away = Some((now + lane.backoff.next_delay(), *error));
@@ -193,7 +226,10 @@ impl Poller {
             Reading::Partial { .. } => "Partial",
             Reading::Failed { error, .. } => error.as_str(),
         };
-        let labels = QueryLabels { server: key.server.clone(), outcome: outcome.into() };
+        let labels = QueryLabels {
+            server: key.server.clone(),
+            outcome: outcome.into(),
+        };
         self.metrics.queries.get_or_create(&labels).inc();
     }
 }

@@ -49,7 +49,16 @@ impl Actor {
         metrics: Metrics,
     ) -> Self {
         let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Self { executor, status, notices, feed, again, metrics, permits, running: JoinSet::new() }
+        Self {
+            executor,
+            status,
+            notices,
+            feed,
+            again,
+            metrics,
+            permits,
+            running: JoinSet::new(),
+        }
     }
 
     /// Starts what the plan says; does not wait for it.
@@ -94,7 +103,9 @@ impl Actor {
             let outcome = if recorded {
                 executor.execute(&action).await
             } else {
-                Outcome::Skipped { message: "the intent could not be recorded".into() }
+                Outcome::Skipped {
+                    message: "the intent could not be recorded".into(),
+                }
             };
             metrics.acted(&action, &outcome, began.elapsed().as_secs_f64());
             tracing::info!(policy = %action.policy, id = %action.id, verb = action.what.verb(),
@@ -104,7 +115,11 @@ impl Actor {
                 notices.send(announced(&action, at, Some(&outcome)));
             }
             let unclear = !matches!(outcome, Outcome::Done | Outcome::Skipped { .. });
-            feed.send(Event::Outcome { action: action.id.clone(), outcome }).await;
+            feed.send(Event::Outcome {
+                action: action.id.clone(),
+                outcome,
+            })
+            .await;
             if let Deed::Scale { target, .. } = &action.what
                 && unclear
             {
@@ -124,7 +139,12 @@ impl Actor {
 
 /// The policy as an object.
 fn object_of(policy: &PolicyKey) -> ObjectRef {
-    ObjectRef::new(&format!("{GROUP}/{VERSION}"), policy.kind.as_str(), &policy.namespace, &policy.name)
+    ObjectRef::new(
+        &format!("{GROUP}/{VERSION}"),
+        policy.kind.as_str(),
+        &policy.namespace,
+        &policy.name,
+    )
 }
 
 fn refused(refusal: &Refusal, at: Time) -> Notice {

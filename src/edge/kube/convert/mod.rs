@@ -18,7 +18,9 @@ pub use pod::pod;
 /// A timestamp; the epoch where it is absent.
 #[must_use]
 pub fn time(stamp: Option<&meta::Time>) -> Time {
-    stamp.map(|s| Time::from_millis(s.0.as_millisecond())).unwrap_or_default()
+    stamp
+        .map(|s| Time::from_millis(s.0.as_millisecond()))
+        .unwrap_or_default()
 }
 
 fn opt_time(stamp: Option<&meta::Time>) -> Option<Time> {
@@ -79,9 +81,15 @@ pub fn selector_from_text(text: &str) -> Option<LabelSelector> {
             result.match_expressions.push(Requirement { key, operator, values });
         } else if let Some((key, value)) = part.split_once("!=") {
             let values = vec![value.trim().to_owned()];
-            result.match_expressions.push(Requirement { key: key.trim().into(), operator: Operator::NotIn, values });
+            result.match_expressions.push(Requirement {
+                key: key.trim().into(),
+                operator: Operator::NotIn,
+                values,
+            });
         } else if let Some((key, value)) = part.split_once('=') {
-            result.match_labels.insert(key.trim().into(), value.trim_start_matches('=').trim().into());
+            result
+                .match_labels
+                .insert(key.trim().into(), value.trim_start_matches('=').trim().into());
         } else {
             let (operator, key) = match part.strip_prefix('!') {
                 Some(key) => (Operator::DoesNotExist, key.trim()),
@@ -90,7 +98,11 @@ pub fn selector_from_text(text: &str) -> Option<LabelSelector> {
             if key.contains(char::is_whitespace) {
                 return None;
             }
-            result.match_expressions.push(Requirement { key: key.into(), operator, values: Vec::new() });
+            result.match_expressions.push(Requirement {
+                key: key.into(),
+                operator,
+                values: Vec::new(),
+            });
         }
     }
     Some(result)
@@ -116,7 +128,11 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 /// `key in (a,b)` or `key notin (a,b)`.
 fn set_requirement(part: &str) -> Option<(String, Operator, Vec<String>)> {
     let (head, list) = part.split_once('(')?;
-    let values = list.strip_suffix(')')?.split(',').map(|v| v.trim().to_owned()).collect();
+    let values = list
+        .strip_suffix(')')?
+        .split(',')
+        .map(|v| v.trim().to_owned())
+        .collect();
     let mut words = head.split_whitespace();
     let (key, operator) = (words.next()?, words.next()?);
     let operator = match operator {

@@ -7,7 +7,10 @@ use super::{labels, opt_time, status, time, uid};
 use crate::core::world::{Condition, Node, Taint};
 
 /// Annotations by which people protect a node from being removed, when their value is `"true"`.
-const PROTECTING: [&str; 2] = ["cluster-autoscaler.kubernetes.io/scale-down-disabled", "karpenter.sh/do-not-disrupt"];
+const PROTECTING: [&str; 2] = [
+    "cluster-autoscaler.kubernetes.io/scale-down-disabled",
+    "karpenter.sh/do-not-disrupt",
+];
 
 /// A node, reduced to what decisions need.
 #[must_use]
@@ -30,7 +33,12 @@ pub fn node(node: &core::Node) -> Node {
         result.taints = spec.taints.iter().flatten().map(taint).collect();
     }
     if let Some(seen) = &node.status {
-        result.allocatable = seen.allocatable.as_ref().or(seen.capacity.as_ref()).map(resources).unwrap_or_default();
+        result.allocatable = seen
+            .allocatable
+            .as_ref()
+            .or(seen.capacity.as_ref())
+            .map(resources)
+            .unwrap_or_default();
         let ready = seen.conditions.iter().flatten().find(|c| c.type_ == "Ready");
         result.ready = ready.map(|c| Condition {
             status: status(&c.status),
@@ -42,5 +50,9 @@ pub fn node(node: &core::Node) -> Node {
 }
 
 fn taint(taint: &core::Taint) -> Taint {
-    Taint { key: taint.key.clone(), value: taint.value.clone().unwrap_or_default(), effect: taint.effect.clone() }
+    Taint {
+        key: taint.key.clone(),
+        value: taint.value.clone().unwrap_or_default(),
+        effect: taint.effect.clone(),
+    }
 }

@@ -14,7 +14,10 @@ use crate::core::world::{Condition, Container, Exit, Pod, PodPhase, Toleration};
 pub fn pod(pod: &core::Pod) -> Pod {
     let meta = &pod.metadata;
     let mut result = Pod {
-        key: ObjectKey::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default()),
+        key: ObjectKey::new(
+            meta.namespace.clone().unwrap_or_default(),
+            meta.name.clone().unwrap_or_default(),
+        ),
         uid: uid(meta.uid.as_ref()),
         labels: labels(meta.labels.as_ref()),
         owner: controller(meta.owner_references.as_ref()),
@@ -51,7 +54,13 @@ fn fill_status(result: &mut Pod, seen: &core::PodStatus) {
         let reason = condition.reason.clone().unwrap_or_default();
         let since = time(condition.last_transition_time.as_ref());
         match condition.type_.as_str() {
-            "Ready" => result.ready = Some(Condition { status: status(&condition.status), since, reason }),
+            "Ready" => {
+                result.ready = Some(Condition {
+                    status: status(&condition.status),
+                    since,
+                    reason,
+                })
+            }
             "PodScheduled" if condition.status == "False" && reason == "Unschedulable" => {
                 result.unschedulable_since = Some(since);
             }
@@ -59,19 +68,37 @@ fn fill_status(result: &mut Pod, seen: &core::PodStatus) {
         }
     }
     let containers = seen.container_statuses.iter().flatten().map(|c| container(c, false));
-    let init = seen.init_container_statuses.iter().flatten().map(|c| container(c, true));
+    let init = seen
+        .init_container_statuses
+        .iter()
+        .flatten()
+        .map(|c| container(c, true));
     result.containers = containers.chain(init).collect();
 }
 
 fn container(seen: &core::ContainerStatus, init: bool) -> Container {
-    let waiting = seen.state.as_ref().and_then(|s| s.waiting.as_ref()).and_then(|w| w.reason.clone());
-    let last_exit = seen.last_state.as_ref().and_then(|s| s.terminated.as_ref()).map(|t| Exit {
-        reason: t.reason.clone().unwrap_or_default(),
-        code: t.exit_code,
-        finished: opt_time(t.finished_at.as_ref()),
-    });
+    let waiting = seen
+        .state
+        .as_ref()
+        .and_then(|s| s.waiting.as_ref())
+        .and_then(|w| w.reason.clone());
+    let last_exit = seen
+        .last_state
+        .as_ref()
+        .and_then(|s| s.terminated.as_ref())
+        .map(|t| Exit {
+            reason: t.reason.clone().unwrap_or_default(),
+            code: t.exit_code,
+            finished: opt_time(t.finished_at.as_ref()),
+        });
     let restarts = u32::try_from(seen.restart_count).unwrap_or(0);
-    Container { name: seen.name.clone(), init, restarts, waiting, last_exit }
+    Container {
+        name: seen.name.clone(),
+        init,
+        restarts,
+        waiting,
+        last_exit,
+    }
 }
 
 fn toleration(seen: &core::Toleration) -> Toleration {
@@ -106,10 +133,19 @@ fn unsupported(spec: &core::PodSpec) -> BTreeSet<String> {
         note(has_terms(required), "affinity.podAntiAffinity");
     }
     let spread = spec.topology_spread_constraints.iter().flatten();
-    note(spread.into_iter().any(|c| c.when_unsatisfiable == "DoNotSchedule"), "topologySpreadConstraints");
-    note(spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty()), "resourceClaims");
+    note(
+        spread.into_iter().any(|c| c.when_unsatisfiable == "DoNotSchedule"),
+        "topologySpreadConstraints",
+    );
+    note(
+        spec.resource_claims.as_ref().is_some_and(|c| !c.is_empty()),
+        "resourceClaims",
+    );
     let mut volumes = spec.volumes.iter().flatten();
-    note(volumes.any(|v| v.persistent_volume_claim.is_some() || v.ephemeral.is_some()), "volumes");
+    note(
+        volumes.any(|v| v.persistent_volume_claim.is_some() || v.ephemeral.is_some()),
+        "volumes",
+    );
     let mut ports = spec.containers.iter().flat_map(|c| c.ports.iter().flatten());
     note(ports.any(|p| p.host_port.is_some_and(|port| port > 0)), "hostPort");
     found
@@ -138,10 +174,19 @@ mod tests {
                     "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-11-24T09:01:00Z"}}}]}
         }));
         assert_eq!(pod.containers[0].waiting.as_deref(), Some("CrashLoopBackOff"));
-        assert_eq!(pod.containers[0].last_exit.as_ref().map(|e| (e.code, e.reason.as_str())), Some((137, "OOMKilled")));
+        assert_eq!(
+            pod.containers[0]
+                .last_exit
+                .as_ref()
+                .map(|e| (e.code, e.reason.as_str())),
+            Some((137, "OOMKilled"))
+        );
         assert_eq!(pod.template_hash.as_deref(), Some("h"));
         assert!(!pod.is_ready());
-        assert_eq!(pod.ready.map(|r| r.since.to_string()).as_deref(), Some("2026-11-24T09:00:00.000Z"));
+        assert_eq!(
+            pod.ready.map(|r| r.since.to_string()).as_deref(),
+            Some("2026-11-24T09:00:00.000Z")
+        );
     }
 
     #[test]
@@ -155,7 +200,10 @@ mod tests {
                     {"name": "big", "resources": requests("2")}],
                 "containers": [{"name": "a", "resources": requests("500m")}, {"name": "b", "resources": {"limits": {"cpu": "1"}}}]}
         }));
-        assert_eq!(pod.requests.cpu_milli, 2150, "the init container with the sidecar before it is the most");
+        assert_eq!(
+            pod.requests.cpu_milli, 2150,
+            "the init container with the sidecar before it is the most"
+        );
         assert_eq!(pod.requests.memory_bytes, 128 << 20);
         assert_eq!(pod.requests.pods, 1);
     }
@@ -168,6 +216,9 @@ mod tests {
                 {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}],
                 "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "h"}]}}}
         }));
-        assert_eq!(pod.unsupported.into_iter().collect::<Vec<_>>(), ["affinity.podAntiAffinity"]);
+        assert_eq!(
+            pod.unsupported.into_iter().collect::<Vec<_>>(),
+            ["affinity.podAntiAffinity"]
+        );
     }
 }

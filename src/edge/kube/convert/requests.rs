@@ -68,7 +68,9 @@ pub(super) fn resources(list: &BTreeMap<String, Quantity>) -> Resources {
 
 /// Limits stand in for absent requests, as the API server's defaulting does; kept for objects read before defaulting.
 fn of_container(container: &Container) -> Resources {
-    let Some(declared) = &container.resources else { return Resources::default() };
+    let Some(declared) = &container.resources else {
+        return Resources::default();
+    };
     let mut list = declared.limits.clone().unwrap_or_default();
     list.extend(declared.requests.clone().unwrap_or_default());
     resources(&list)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::Client;
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 
 use super::super::{FIELD_MANAGER, call};
 use super::{Feed, NodeProvider, NodeRequest, ProviderError, Uid};
@@ -29,12 +29,24 @@ impl Kwok {
     #[must_use]
     pub fn new(client: Client, feed: Feed, delay: Span) -> Self {
         let delay = Duration::from_millis(delay.as_millis().max(0).unsigned_abs());
-        Self { nodes: Api::all(client), feed, delay }
+        Self {
+            nodes: Api::all(client),
+            feed,
+            delay,
+        }
     }
 
     async fn create_now(&self, request: &NodeRequest) -> Result<(), ProviderError> {
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        match call(format!("create node {}", request.node), self.nodes.create(&params, &fake_node(request))).await {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PostParams::default()
+        };
+        match call(
+            format!("create node {}", request.node),
+            self.nodes.create(&params, &fake_node(request)),
+        )
+        .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(409) => Ok(()),
             Err(error) if error.is_ambiguous() => Err(ProviderError::Unknown(error.to_string())),
@@ -54,7 +66,13 @@ impl NodeProvider for Kwok {
                 tokio::time::sleep(later.delay).await;
                 if let Err(error) = later.create_now(&request).await {
                     let message = error.to_string();
-                    later.feed.send(Event::NodeFailed { node: request.node, message }).await;
+                    later
+                        .feed
+                        .send(Event::NodeFailed {
+                            node: request.node,
+                            message,
+                        })
+                        .await;
                 }
             });
             Ok(())
@@ -63,8 +81,14 @@ impl NodeProvider for Kwok {
 
     fn delete<'a>(&'a self, node: &'a str, uid: &'a Uid) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
-            let preconditions = Preconditions { uid: Some(uid.0.clone()), resource_version: None };
-            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            let preconditions = Preconditions {
+                uid: Some(uid.0.clone()),
+                resource_version: None,
+            };
+            let params = DeleteParams {
+                preconditions: Some(preconditions),
+                ..DeleteParams::default()
+            };
             match call(format!("delete node {node}"), self.nodes.delete(node, &params)).await {
                 Ok(_) => Ok(()),
                 Err(error) => match error.code() {
@@ -121,6 +145,11 @@ fn quantities(resources: &Resources) -> BTreeMap<String, Quantity> {
         ("memory".to_owned(), Quantity(resources.memory_bytes.to_string())),
         ("pods".to_owned(), Quantity(resources.pods.to_string())),
     ]);
-    list.extend(resources.other.iter().map(|(name, amount)| (name.clone(), Quantity(amount.to_string()))));
+    list.extend(
+        resources
+            .other
+            .iter()
+            .map(|(name, amount)| (name.clone(), Quantity(amount.to_string()))),
+    );
     list
 }

@@ -1,8 +1,13 @@
 // Command guard runs another command and sees to it that the command does not outlive whoever holds the other end of
-// guard's standard input: when that is closed, be it because its holder was killed, the command is stopped.
+// guard's standard input: when that end is closed, be it because its holder was killed, the command is stopped.
 //
-//	guard [--kill] -- COMMAND [ARGS]     run a command; --kill: stop it by SIGKILL at once
-//	guard --key FILE                     write a new RSA key, for ServiceAccount tokens
+//	guard [--kill] [--remove DIR] -- COMMAND [ARGS]
+//	guard --key FILE
+//
+// The first form says the command's process id on standard output, sends the command's own output to standard error, and
+// ends with the command's exit code, or 128 and the number of the signal that ended it. With --kill the command is
+// stopped by SIGKILL at once, otherwise by SIGTERM and after a grace by SIGKILL. With --remove a folder is removed once
+// the command was stopped for want of a holder. The second form writes a new RSA key, for ServiceAccount tokens.
 package main
 
 import (
@@ -10,6 +15,8 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -20,30 +27,33 @@ import (
 	"time"
 )
 
+// grace is how long a command may take to end after SIGTERM.
 const grace = 5 * time.Second
 
 func main() {
-	args := os.Args[1:]
-	if len(args) == 2 && args[0] == "--key" {
-		exitOn(writeKey(args[1]))
+	hard := flag.Bool("kill", false, "stop the command by SIGKILL at once")
+	remove := flag.String("remove", "", "folder to remove when the holder is gone")
+	key := flag.String("key", "", "file to write a new key to")
+	flag.Parse()
+	if *key != "" {
+		if err := writeKey(*key); err != nil {
+			fail(1, err)
+		}
 		return
 	}
-	hard := len(args) > 0 && args[0] == "--kill"
-	if hard {
-		args = args[1:]
+	if flag.NArg() == 0 {
+		fail(2, errors.New("usage: guard [--kill] [--remove DIR] -- COMMAND [ARGS]"))
 	}
-	if len(args) < 2 || args[0] != "--" {
-		fmt.Fprintln(os.Stderr, "usage: guard [--kill] -- COMMAND [ARGS]")
-		os.Exit(2)
+	code, orphaned := run(flag.Args(), *hard)
+	if orphaned && *remove != "" {
+		removeAll(*remove)
 	}
-	os.Exit(run(args[1:], hard))
+	os.Exit(code)
 }
 
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "guard:", err)
-		os.Exit(1)
-	}
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "guard:", err)
+	os.Exit(code)
 }
 
 func writeKey(path string) error {
@@ -55,43 +65,46 @@ func writeKey(path string) error {
 	return os.WriteFile(path, pem.EncodeToMemory(block), 0o600)
 }
 
-// run starts the command in a process group of its own, says its process id on standard output, and returns its exit code.
-func run(command []string, hard bool) int {
+// run starts the command in a process group of its own and returns its exit code, and whether the holder went first.
+func run(command []string, hard bool) (code int, orphaned bool) {
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	child := exec.Command(command[0], command[1:]...)
 	child.Stdout, child.Stderr = os.Stderr, os.Stderr
-	// The signal comes when the thread that started the child ends: this one must stay.
+	// The child gets Pdeathsig when the thread that started it ends, so this thread must stay.
 	runtime.LockOSThread()
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, "guard:", err)
-		return 127
+		fail(127, err)
 	}
+	group := -child.Process.Pid
 	fmt.Println(child.Process.Pid)
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
-	orphaned := make(chan struct{})
+	gone := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(orphaned)
+		close(gone)
 	}()
 	select {
 	case err := <-ended:
-		return exitCode(err)
-	case <-orphaned:
+		// What it left behind in its group goes too.
+		_ = syscall.Kill(group, syscall.SIGKILL)
+		return exitCode(err), false
+	case <-gone:
+		return stopGroup(group, ended, hard), true
 	case <-stop:
+		return stopGroup(group, ended, hard), false
 	}
-	return stopChild(child, ended, hard)
 }
 
-func stopChild(child *exec.Cmd, ended <-chan error, hard bool) int {
-	group := -child.Process.Pid
+func stopGroup(group int, ended <-chan error, hard bool) int {
 	if !hard {
 		_ = syscall.Kill(group, syscall.SIGTERM)
 		_ = syscall.Kill(group, syscall.SIGCONT)
 		select {
 		case err := <-ended:
+			_ = syscall.Kill(group, syscall.SIGKILL)
 			return exitCode(err)
 		case <-time.After(grace):
 		}
@@ -100,15 +113,31 @@ func stopChild(child *exec.Cmd, ended <-chan error, hard bool) int {
 	return exitCode(<-ended)
 }
 
-func exitCode(err error) int {
-	if err == nil {
-		return 0
-	}
-	if exit, ok := err.(*exec.ExitError); ok {
-		if code := exit.ExitCode(); code >= 0 {
-			return code
+// removeAll tries for a while: others that write there may be about to end.
+func removeAll(dir string) {
+	for range 50 {
+		if os.RemoveAll(dir) == nil {
+			time.Sleep(100 * time.Millisecond)
+			if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+				return
+			}
 		}
-		return 137
+		time.Sleep(20 * time.Millisecond)
 	}
-	return 1
+}
+
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		status, ok := exit.Sys().(syscall.WaitStatus)
+		if ok && status.Signaled() {
+			return 128 + int(status.Signal())
+		}
+		return exit.ExitCode()
+	default:
+		return 1
+	}
 }

@@ -1,0 +1,4 @@
+//! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
+
+mod scaling;
+mod stage;
