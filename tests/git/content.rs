@@ -117,7 +117,7 @@ fn a_tree_bomb_is_refused() {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
     let repo = Repo::with(&[("a.yaml", CONFIG)]);
-    let mktree = |lines: String| {
+    let mktree = |lines: Vec<String>| {
         let mut child = Command::new("git")
             .arg("mktree")
             .current_dir(repo.work())
@@ -125,16 +125,25 @@ fn a_tree_bomb_is_refused() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all((lines.join("\n") + "\n").as_bytes())
+            .unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout)
             .unwrap()
             .trim()
             .to_owned()
     };
     let blob = git(&repo.work(), &["rev-parse", "HEAD:a.yaml"]).trim().to_owned();
-    let mut tree = mktree((0..10).map(|n| format!("100644 blob {blob}\tf{n}.txt\n")).collect());
+    let mut tree = mktree(
+        (0..10)
+            .map(|n| format!("100644 blob {blob}\tf{n}.txt"))
+            .collect::<Vec<_>>(),
+    );
     for _ in 0..12 {
-        tree = mktree((0..10).map(|n| format!("040000 tree {tree}\td{n}\n")).collect());
+        tree = mktree((0..10).map(|n| format!("040000 tree {tree}\td{n}")).collect::<Vec<_>>());
     }
     let commit = git(&repo.work(), &["commit-tree", "-m", "bomb", &tree]);
     git(

@@ -63,6 +63,23 @@ fn public_repository_and_what_unchanged_costs() {
 }
 
 #[test]
+fn old_servers_do_too() {
+    let repo = Repo::with(&[("a.yaml", CONFIG)]);
+    let root = repo.dir.path().to_owned();
+    let server = Server::start(Behaviour::OldGit { root });
+    let mut reader = Reader::new();
+    let mut request = server.request();
+    let first = fetched(reader.fetch(&request));
+    assert_eq!(paths(&first), ["a.yaml"]);
+    request.last_seen = Some(first.revision);
+    assert!(matches!(reader.fetch(&request), Ok(Outcome::Unchanged { .. })));
+    repo.commit(&[("b.yaml", CONFIG)], "second");
+    assert_eq!(paths(&fetched(reader.fetch(&request))), ["a.yaml", "b.yaml"]);
+    request.branch = "nope".into();
+    assert!(matches!(fails(&request), GitError::BranchMissing { .. }));
+}
+
+#[test]
 fn basic_and_bearer() {
     let repo = Repo::with(&[("a.yaml", CONFIG)]);
     let bearer = Credentials::Bearer { token: SECRET.into() };

@@ -138,6 +138,8 @@ pub enum Behaviour {
         root: PathBuf,
         authorization: Option<String>,
     },
+    /// As an old server, that knows no protocol version 2.
+    OldGit { root: PathBuf },
     /// Always this answer.
     Raw(String),
     /// Always this answer, and then the connection stays open.
@@ -240,7 +242,10 @@ fn serve(stream: impl Read + Write, behaviour: &Behaviour, log: &Mutex<Vec<Seen>
             stream.write_all(text.as_bytes()).ok();
         }
         Behaviour::Git { root, .. } => {
-            stream.write_all(&backend(root, &seen, &body)).ok();
+            stream.write_all(&backend(root, &seen, &body, true)).ok();
+        }
+        Behaviour::OldGit { root } => {
+            stream.write_all(&backend(root, &seen, &body, false)).ok();
         }
     }
     stream.flush().ok();
@@ -269,7 +274,7 @@ fn read_request(stream: &mut impl BufRead) -> Option<(Seen, Vec<u8>)> {
 }
 
 /// `git http-backend` as a web server runs it.
-fn backend(root: &Path, seen: &Seen, body: &[u8]) -> Vec<u8> {
+fn backend(root: &Path, seen: &Seen, body: &[u8], modern: bool) -> Vec<u8> {
     let mut words = seen.line.split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -283,7 +288,10 @@ fn backend(root: &Path, seen: &Seen, body: &[u8]) -> Vec<u8> {
         .env("QUERY_STRING", query)
         .env("CONTENT_TYPE", seen.header("content-type").unwrap_or_default())
         .env("CONTENT_LENGTH", body.len().to_string())
-        .env("GIT_PROTOCOL", seen.header("git-protocol").unwrap_or_default())
+        .env(
+            "GIT_PROTOCOL",
+            seen.header("git-protocol").filter(|_| modern).unwrap_or_default(),
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

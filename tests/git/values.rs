@@ -94,10 +94,10 @@ fn refusals() {
     assert_eq!(reason("kind: A\nmetadata: {name: a}\n"), "MissingField");
     assert_eq!(reason("apiVersion: v1\nmetadata: {name: a}\n"), "MissingField");
     assert_eq!(reason("apiVersion: v1\nkind: A\n"), "MissingField");
-    assert_eq!(reason("apiVersion: v1\nkind: A\nmetadata: {name: 7}\n"), "MissingField");
+    assert_eq!(reason("apiVersion: v1\nkind: A\nmetadata: {name: 7}\n"), "NotText");
     assert_eq!(
         reason("apiVersion: v1\nkind: A\nmetadata: {name: a, namespace: 7}\n"),
-        "MissingField"
+        "NotText"
     );
     assert_eq!(
         reason("apiVersion: v1\nkind: A\nmetadata: {generateName: a-}\n"),
@@ -128,6 +128,13 @@ fn refusals() {
     let nested: String = (0..200).fold(String::new(), |text, n| text + &"  ".repeat(n) + "a:\n");
     assert_eq!(reason(&nested), "NotYAML");
     assert_eq!(reason(&format!("{CONFIG}---\n").repeat(1_001)), "TooManyDocuments");
+}
+
+#[test]
+fn a_name_that_is_no_text() {
+    let parsed = one("apiVersion: v1\nkind: A\nmetadata: {name: a, namespace: n}\n");
+    let wanted = "a.yaml:1: metadata.namespace reads as `false`, not as a text; put it in quotes if it is meant as one";
+    assert_eq!(errors(&parsed), [wanted]);
 }
 
 #[test]
@@ -192,7 +199,7 @@ fn alias_bombs_are_refused_quickly() {
 
 #[test]
 fn duplicates_name_the_other_whatever_its_version() {
-    let object = |version: &str| format!("apiVersion: {version}\nkind: A\nmetadata: {{name: a, namespace: n}}\n");
+    let object = |version: &str| format!("apiVersion: {version}\nkind: A\nmetadata: {{name: a, namespace: shop}}\n");
     let parsed = files(&[
         ("a.yaml", &format!("{}---\n{}", object("g/v1"), object("h/v1"))),
         ("b.yaml", &object("g/v2")),
@@ -200,7 +207,7 @@ fn duplicates_name_the_other_whatever_its_version() {
     assert_eq!(parsed.manifests.len(), 2);
     assert_eq!(
         errors(&parsed),
-        ["b.yaml:1: A n/a is already declared in a.yaml:1; keep one of them"]
+        ["b.yaml:1: A shop/a is already declared in a.yaml:1; keep one of them"]
     );
 }
 

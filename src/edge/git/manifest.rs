@@ -123,10 +123,17 @@ pub enum ManifestErrorKind {
         /// What it is.
         found: &'static str,
     },
-    /// A field that every object needs is missing or not a text.
+    /// A field that every object needs is missing.
     MissingField {
         /// `apiVersion`, `kind` or `metadata.name`.
         field: &'static str,
+    },
+    /// A field that names something is not a text: YAML reads `no`, `on` and `7` as other things.
+    NotText {
+        /// `apiVersion`, `kind`, `metadata.name` or `metadata.namespace`.
+        field: &'static str,
+        /// What it reads as.
+        found: String,
     },
     /// The object has `generateName`: it would be another one with every sync.
     GenerateName,
@@ -183,6 +190,7 @@ impl ManifestErrorKind {
             Self::NameNotUtf8 => "NameNotUTF8",
             Self::NotAnObject { .. } => "NotAnObject",
             Self::MissingField { .. } => "MissingField",
+            Self::NotText { .. } => "NotText",
             Self::GenerateName => "GenerateName",
             Self::DuplicateObject { .. } => "DuplicateObject",
             Self::NestedList => "NestedList",
@@ -208,7 +216,10 @@ impl fmt::Display for ManifestErrorKind {
             Self::NotAnObject { found } => {
                 write!(f, "is {found}, not a Kubernetes object; start it with apiVersion, kind and metadata")
             }
-            Self::MissingField { field } => write!(f, "has no {field}; every object needs one, as a text"),
+            Self::MissingField { field } => write!(f, "has no {field}; every object needs one"),
+            Self::NotText { field, found } => {
+                write!(f, "{field} reads as {found}, not as a text; put it in quotes if it is meant as one")
+            }
             Self::GenerateName => f.write_str(
                 "has metadata.generateName, which would make another object with every sync; give it a metadata.name",
             ),

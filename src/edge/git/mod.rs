@@ -12,6 +12,7 @@ mod local;
 mod manifest;
 mod parse;
 mod request;
+mod sender;
 mod tree;
 mod yaml;
 

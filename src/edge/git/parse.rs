@@ -162,12 +162,20 @@ fn is_list(map: &serde_json::Map<String, Value>) -> bool {
             .is_some_and(|items| items.is_array() || items.is_null())
 }
 
-/// A text field that is there and not empty.
-fn text(value: Option<&Value>) -> Option<String> {
-    value
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+/// A text field; none where it is missing or empty.
+fn text(value: Option<&Value>, field: &'static str) -> Result<Option<String>, ManifestErrorKind> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        Some(other) => {
+            let found = match other {
+                Value::Array(_) => "a list".to_owned(),
+                Value::Object(_) => "an object".to_owned(),
+                other => format!("`{other}`"),
+            };
+            Err(ManifestErrorKind::NotText { field, found })
+        }
+    }
 }
 
 fn manifest(place: Place<'_>, value: Value) -> Result<Manifest, ManifestErrorKind> {
@@ -183,25 +191,20 @@ fn manifest(place: Place<'_>, value: Value) -> Result<Manifest, ManifestErrorKin
         return Err(ManifestErrorKind::Encrypted);
     }
     let missing = |field| ManifestErrorKind::MissingField { field };
-    let api_version = text(map.get("apiVersion")).ok_or_else(|| missing("apiVersion"))?;
-    let kind = text(map.get("kind")).ok_or_else(|| missing("kind"))?;
+    let api_version = text(map.get("apiVersion"), "apiVersion")?.ok_or_else(|| missing("apiVersion"))?;
+    let kind = text(map.get("kind"), "kind")?.ok_or_else(|| missing("kind"))?;
     if api_version.starts_with("kustomize.config.k8s.io/") {
         return Err(ManifestErrorKind::Kustomization);
     }
     let metadata = map.get("metadata");
     let field = |name: &str| metadata.and_then(|metadata| metadata.get(name));
-    let Some(name) = text(field("name")) else {
+    let Some(name) = text(field("name"), "metadata.name")? else {
         return Err(match field("generateName") {
             Some(_) => ManifestErrorKind::GenerateName,
             None => missing("metadata.name"),
         });
     };
-    let namespace = match field("namespace") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(namespace)) if namespace.is_empty() => None,
-        Some(Value::String(namespace)) => Some(namespace.clone()),
-        Some(_) => return Err(missing("metadata.namespace")),
-    };
+    let namespace = text(field("namespace"), "metadata.namespace")?;
     Ok(Manifest {
         path: place.path.to_owned(),
         document: place.document,

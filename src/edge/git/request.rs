@@ -54,10 +54,20 @@ impl Credentials {
             Self::Basic { password, .. } => password,
             Self::Bearer { token } => token,
         };
-        if secret.is_empty() {
-            return text.to_owned();
+        let mut text = text.to_owned();
+        if !secret.is_empty() {
+            text = text.replace(secret.as_str(), "***");
         }
-        text.replace(secret.as_str(), "***")
+        for scheme in ["Basic ", "basic ", "Bearer ", "bearer "] {
+            // What follows is the header's value, encoded or not.
+            let mut parts = text.split(scheme);
+            let first = parts.next().unwrap_or_default().to_owned();
+            text = parts.fold(first, |text, part| {
+                let value = part.find(char::is_whitespace).unwrap_or(part.len());
+                text + scheme + "***" + &part[value..]
+            });
+        }
+        text
     }
 }
 
@@ -336,6 +346,18 @@ mod tests {
         assert!(!format!("{request:?}").contains("hunter2"));
         request.url = "http://127.0.0.1:3000/a.git".into();
         assert!(Target::check(&request).is_ok());
+    }
+
+    #[test]
+    fn echoes_are_scrubbed() {
+        let credentials = Credentials::Basic {
+            username: "bot".into(),
+            password: "hunter2".into(),
+        };
+        let text = "you sent hunter2 as Authorization: Basic Ym90Omh1bnRlcjI= and bearer x, Basic";
+        let wanted = "you sent *** as Authorization: Basic *** and bearer *** Basic";
+        assert_eq!(credentials.scrub(text), wanted);
+        assert_eq!(Credentials::None.scrub(text), text);
     }
 
     #[test]

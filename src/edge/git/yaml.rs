@@ -99,11 +99,51 @@ pub(super) fn from_yaml(text: &str, limits: &Limits) -> Result<Value, Unreadable
         let location = err
             .location()
             .and_then(|location| usize::try_from(location.line()).ok());
+        let err = err.without_snippet();
+        let reason = match err {
+            serde_saphyr::Error::Budget { .. }
+            | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+            | serde_saphyr::Error::AliasExpansionLimitExceeded { .. }
+            | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => {
+                format!(
+                    "{err}: it nests too deep or is too much once its aliases are expanded; write it out, or split it"
+                )
+            }
+            _ => err.to_string(),
+        };
         Unreadable {
             line: location.filter(|line| *line > 0),
-            reason: printable(&err.without_snippet().to_string(), 300),
+            reason: without_place(&reason),
         }
     })
+}
+
+/// A parser's message without the places in it: they count from the start of the document, not of the file.
+fn without_place(message: &str) -> String {
+    let mut out = String::new();
+    let mut words = message.split(' ').peekable();
+    let number = |word: &str| word.trim_end_matches([',', ')', ':']).parse::<u64>().is_ok();
+    let mut tail = "";
+    while let Some(word) = words.next() {
+        let rest: Vec<&str> = words.clone().take(4).collect();
+        let place =
+            word == "at" && matches!(rest[..], ["line", line, "column", column] if number(line) && number(column));
+        if place {
+            tail = if rest[3].ends_with(':') { ":" } else { "" };
+            words.nth(3);
+            continue;
+        }
+        let defined = word.starts_with("(defined") || word.starts_with("(used");
+        if defined {
+            continue;
+        }
+        out.push_str(std::mem::take(&mut tail));
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    printable(&out, 300)
 }
 
 /// Reads the JSON values that follow one another in a file; each as its line and value, up to the first broken one.
@@ -122,7 +162,7 @@ pub(super) fn from_json(text: &str, limits: &Limits) -> Vec<(usize, Result<Value
         match stream.next() {
             Some(Ok(Strict(value))) => values.push((line, Ok(value))),
             Some(Err(err)) => {
-                let reason = printable(&err.to_string(), 300);
+                let reason = without_place(&err.to_string());
                 values.push((
                     line,
                     Err(Unreadable {
