@@ -79,6 +79,19 @@ fn old_servers_do_too() {
     assert!(matches!(fails(&request), GitError::BranchMissing { .. }));
 }
 
+#[tokio::test]
+async fn from_within_a_runtime() {
+    let repo = Repo::with(&[("a.yaml", CONFIG)]);
+    let server = Server::git(repo.dir.path(), None);
+    let request = server.request();
+    let fetched = tokio::task::spawn_blocking(move || read(&request)).await.unwrap();
+    assert_eq!(paths(&fetched), ["a.yaml"]);
+    assert!(
+        !format!("{fetched:?}").contains("ConfigMap"),
+        "no content in debug output"
+    );
+}
+
 #[test]
 fn basic_and_bearer() {
     let repo = Repo::with(&[("a.yaml", CONFIG)]);

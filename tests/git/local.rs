@@ -254,7 +254,8 @@ fn a_hanging_child_is_killed_on_request() {
 
 #[test]
 fn a_spent_timeout_fails_at_once() {
-    let mut request = Repo::with(&[("a.yaml", CONFIG)]).request();
+    let repo = Repo::with(&[("a.yaml", CONFIG)]);
+    let mut request = repo.request();
     request.timeout = Duration::ZERO;
     assert!(matches!(fails(&request), GitError::Timeout { .. }));
 }

@@ -36,8 +36,18 @@ fn sane(content: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// At least 2,000 cases; more with `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig {
+        cases: config.cases.max(2_000),
+        failure_persistence: None,
+        ..config
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn arbitrary_bytes(content in proptest::collection::vec(any::<u8>(), 0..400)) {

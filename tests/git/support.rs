@@ -228,6 +228,7 @@ fn serve(stream: impl Read + Write, behaviour: &Behaviour, log: &Mutex<Vec<Seen>
         Behaviour::Drip(answer) => {
             stream.write_all(answer.as_bytes()).ok();
             while stream.write_all(b"0").and_then(|()| stream.flush()).is_ok() {
+                // The pace of this server; nothing waits for it.
                 thread::sleep(Duration::from_millis(20));
             }
         }

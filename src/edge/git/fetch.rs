@@ -119,6 +119,9 @@ impl Fetcher {
     }
 
     fn attempt(&mut self, run: &Run<'_>) -> Result<Outcome, GitError> {
+        run.meter
+            .check()
+            .map_err(|err| run.explain(&gix::Error::from_error(err)))?;
         if self.fetches >= Self::FETCHES_PER_COPY || self.copy_of.as_deref() != Some(run.request.url.as_str()) {
             self.copy_of = None;
             run.remove_copy()?;
@@ -201,9 +204,15 @@ impl Run<'_> {
         let request = self.request;
         let client =
             HttpClient::new(url, &request.credentials, request.ca.as_deref(), self.meter).map_err(|reason| {
-                GitError::InvalidCa {
-                    url: self.url(),
-                    reason,
+                match &request.ca {
+                    Some(_) => GitError::InvalidCa {
+                        url: self.url(),
+                        reason,
+                    },
+                    None => GitError::Local {
+                        url: self.url(),
+                        reason,
+                    },
                 }
             })?;
         let git_url = gix::url::parse(url.as_str()).map_err(|err| self.explain(&err))?;

@@ -19,7 +19,7 @@ pub(super) struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client for `url`; the error says what is wrong with the certificate authorities.
+    /// A client for `url`; the error says what is wrong with TLS, mostly with the certificate authorities.
     pub fn new(url: &Url, credentials: &Credentials, ca: Option<&str>, meter: &Arc<Meter>) -> Result<Self, String> {
         Ok(Self {
             sender: Sender::new(url, credentials, ca, meter)?,

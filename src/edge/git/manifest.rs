@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::core::names::ObjectRef;
 
 /// A file of the repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RepoFile {
     /// From the repository's root, without a leading slash.
     pub path: String,
@@ -15,8 +15,15 @@ pub struct RepoFile {
     pub content: Vec<u8>,
 }
 
+/// Without the content, which may hold secrets.
+impl fmt::Debug for RepoFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RepoFile({}, {} bytes)", self.path, self.content.len())
+    }
+}
+
 /// One object that a file declares.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Manifest {
     /// The file.
     pub path: String,
@@ -34,6 +41,20 @@ pub struct Manifest {
     pub name: String,
     /// The whole object.
     pub object: Value,
+}
+
+/// Without the object itself, which may hold secrets.
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Manifest({}:{} {} {})",
+            self.path,
+            self.line,
+            self.api_version,
+            self.object_ref()
+        )
+    }
 }
 
 impl Manifest {

@@ -263,24 +263,15 @@ fn check_path(path: &str) -> Result<Vec<String>, GitError> {
 
 /// A URL as people may see it: without user, password, query and fragment.
 pub(super) fn shown_url(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let (host, path) = rest
-        .split_once('/')
-        .map_or((rest, None), |(host, path)| (host, Some(path)));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    // An `@` in the path would be the tail of a password that itself holds a slash.
-    let path = path.map(|path| path.rsplit_once('@').map_or(path, |(_, path)| path));
-    let mut shown = String::new();
-    if !scheme.is_empty() {
-        shown.push_str(scheme);
-        shown.push_str("://");
-    }
-    shown.push_str(host);
-    if let Some(path) = path {
-        shown.push('/');
-        shown.push_str(path);
-    }
+    // A password may hold any character: whatever stands before the last `@` may be part of one.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let shown = if scheme.is_empty() {
+        rest.to_owned()
+    } else {
+        format!("{scheme}://{rest}")
+    };
     printable(&shown, 500)
 }
 
@@ -322,6 +313,8 @@ mod tests {
         for url in [
             "https://user:hunter2@git.example.com/a.git",
             "https://user:hunter2/x@git.example.com/a.git",
+            "https://user:a#hunter2@git.example.com/a.git",
+            "https://hunter2#a@git.example.com/a.git",
             "https://git.example.com/a.git?token=hunter2",
             "user:hunter2@git.example.com:a.git",
             "ssh://git:hunter2@git.example.com/a",

@@ -57,6 +57,10 @@ fn same_origin(a: &Url, b: &Url) -> bool {
 impl Sender {
     /// A client for `url`; the error says what is wrong with the certificate authorities.
     pub fn new(url: &Url, credentials: &Credentials, ca: Option<&str>, meter: &Arc<Meter>) -> Result<Self, String> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // The client would panic.
+            return Err("the program has no TLS provider installed".to_owned());
+        }
         let mut builder = Client::builder()
             .connect_timeout(meter.remaining())
             .timeout(meter.remaining())

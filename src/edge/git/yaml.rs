@@ -96,27 +96,48 @@ pub(super) fn from_yaml(text: &str, limits: &Limits) -> Result<Value, Unreadable
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|err| {
-        let location = err
+        let line = err
             .location()
             .and_then(|location| usize::try_from(location.line()).ok());
-        let err = err.without_snippet();
-        let reason = match err {
-            serde_saphyr::Error::Budget { .. }
-            | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
-            | serde_saphyr::Error::AliasExpansionLimitExceeded { .. }
-            | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => {
-                format!(
-                    "{err}: it nests too deep or is too much once its aliases are expanded; write it out, or split it"
-                )
-            }
-            _ => err.to_string(),
-        };
         Unreadable {
-            line: location.filter(|line| *line > 0),
-            reason: without_place(&reason),
+            line: line.filter(|line| *line > 0),
+            reason: sentence(&err, limits),
         }
     })
 }
+
+/// What is wrong, in words for who wrote the file.
+fn sentence(err: &serde_saphyr::Error, limits: &Limits) -> String {
+    use serde_saphyr::Error;
+    use serde_saphyr::budget::BudgetBreach;
+    match err.without_snippet() {
+        Error::AliasError { error, .. } => sentence(error, limits),
+        Error::Budget { breach, .. } => match breach {
+            BudgetBreach::Documents { .. } => "after `...` comes another document; separate documents by `---`".into(),
+            BudgetBreach::Depth { .. } => format!("it nests more than {} levels deep", limits.max_nesting),
+            _ => TOO_MUCH.to_owned(),
+        },
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => TOO_MUCH.to_owned(),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            "an alias refers to something it is itself part of; write it out".to_owned()
+        }
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key `{}` is there twice; keep one of them", printable(key, 80))
+        }
+        Error::NonFiniteFloat { value, .. } => {
+            format!(
+                "`{}` is no number in JSON; put it in quotes if it is a text",
+                printable(value, 80)
+            )
+        }
+        other => without_place(&other.to_string()),
+    }
+}
+
+const TOO_MUCH: &str =
+    "it has too many values, or has once its aliases and merge keys are expanded; write it out, or split it";
 
 /// A parser's message without the places in it: they count from the start of the document, not of the file.
 fn without_place(message: &str) -> String {
@@ -148,6 +169,7 @@ fn without_place(message: &str) -> String {
 
 /// Reads the JSON values that follow one another in a file; each as its line and value, up to the first broken one.
 pub(super) fn from_json(text: &str, limits: &Limits) -> Vec<(usize, Result<Value, Unreadable>)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut values = Vec::new();
     let mut at = 0;
     loop {
