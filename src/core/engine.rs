@@ -71,13 +71,16 @@ impl Engine {
         let state = &mut self.state;
         state.seq += 1;
         expire_actions(state, now);
-        let keys = state.agenda.take(now);
+        let mut keys = state.agenda.take(now);
         let mut draft = Draft::new(state.seq, now, state.epoch);
         if keys
             .iter()
             .any(|k| matches!(k.kind, PolicyKind::HealingPolicy | PolicyKind::GitSource))
         {
-            guard::update_storm(state, now);
+            // A storm concerns every healing policy, wherever it broke out.
+            if guard::update_storm(state, now) {
+                keys.extend(state.healing.keys().cloned());
+            }
         }
         for key in &keys {
             draft.begin(key);

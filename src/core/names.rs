@@ -66,6 +66,7 @@ pub struct ObjectRef {
 
 impl ObjectRef {
     /// A reference from its parts.
+    #[must_use]
     pub fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> Self {
         Self {
             api_version: api_version.into(),

@@ -122,6 +122,8 @@ reasons! {
     SiblingsUnhealthy,
     /// No sibling is Ready: the last one is not taken away.
     LastReplica,
+    /// The pod's node is not Ready: the fault is the node's, not the pod's.
+    NodeUnhealthy,
     /// Nothing would make the pod again.
     NoController,
     /// More of the selected pods are unhealthy than the policy allows to be healed.

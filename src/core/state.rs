@@ -49,9 +49,9 @@ pub struct State {
     pub reports: BTreeMap<PolicyKey, Report>,
     /// What has to be looked at again, and when.
     pub agenda: Agenda,
-    /// Which ScalingPolicies name a target.
+    /// Which scaling policies name a target.
     pub by_target: BTreeMap<ObjectRef, BTreeSet<PolicyKey>>,
-    /// Which ScalingPolicies ask a query.
+    /// Which scaling policies ask a query.
     pub by_query: BTreeMap<QueryKey, BTreeSet<PolicyKey>>,
 }
 

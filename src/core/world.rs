@@ -61,6 +61,16 @@ pub enum View {
     Policies,
 }
 
+impl std::fmt::Display for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pods => "pods",
+            Self::Nodes => "nodes",
+            Self::Policies => "policies",
+        })
+    }
+}
+
 /// Whether a view can be relied upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ViewState {

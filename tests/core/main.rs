@@ -1,4 +1,5 @@
 //! The pure engine through its public interface.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod healing;
 mod scaling;

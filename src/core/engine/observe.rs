@@ -1,6 +1,7 @@
 //! Takes events into the state and notes which policies they concern. Decides nothing.
 
 use crate::core::event::Event;
+use crate::core::guard::Safeguard;
 use crate::core::names::{ObjectKey, PolicyKey, PolicyKind};
 use crate::core::state::{Invalid, Sample, State};
 use crate::core::time::Time;
@@ -144,9 +145,12 @@ fn observe_node(state: &mut State, node: Node) {
 fn observe_declared(state: &mut State, source: &PolicyKey, set: Option<DeclaredSet>) {
     let old = state.world.declared.remove(source);
     if let Some(mut set) = set {
+        let keep_undeclared = !state.guard.on(Safeguard::CurrentRevisionOnly);
         for (object, seen) in old.map(|old| old.objects).into_iter().flatten() {
             if let Some(new) = set.objects.get_mut(&object) {
                 *new = seen;
+            } else if keep_undeclared {
+                set.objects.insert(object, seen);
             }
         }
         state.world.declared.insert(source.clone(), set);

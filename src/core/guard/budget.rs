@@ -44,3 +44,12 @@ pub fn spend(state: &mut State, namespace: &str, now: Time) {
     spent.retain(|at| *at > since);
     spent.push(now);
 }
+
+/// Takes back one healing action that turned out not to have been done.
+pub fn refund(state: &mut State, namespace: &str, at: Time) {
+    if let Some(spent) = state.guard.spent.get_mut(namespace)
+        && let Some(last) = spent.iter().rposition(|t| *t == at)
+    {
+        spent.remove(last);
+    }
+}

@@ -23,20 +23,22 @@ pub enum Storm {
     },
 }
 
-/// Looks at the shares of unhealthy pods and moves the latch. To be called once a step, before healing decides.
-pub fn update_storm(state: &mut State, now: Time) {
+/// Looks at the shares of unhealthy pods and moves the latch. To be called once a step, before healing decides. Says whether
+/// the latch moved.
+pub fn update_storm(state: &mut State, now: Time) -> bool {
     let (mut total, mut unhealthy) = (0_u32, 0_u32);
     for pod in state.world.all_pods() {
         if pod.is_finished() || pod.deleting.is_some() || pod.node.is_none() {
             continue;
         }
         total += 1;
-        unhealthy += u32::from(crate::core::healing::is_unhealthy(pod));
+        unhealthy += u32::from(crate::core::healing::is_unhealthy(pod, now));
     }
     let limits = &state.limits;
     let stormy = unhealthy >= limits.storm_at_least.max(1)
         && u64::from(unhealthy) * 100 > u64::from(total) * u64::from(limits.storm_share_percent);
-    state.guard.storm = match (state.guard.storm, stormy) {
+    let before = state.guard.storm;
+    state.guard.storm = match (before, stormy) {
         (Storm::Raging { since }, true) => Storm::Raging { since },
         (_, true) => Storm::Raging { since: now },
         (Storm::Calm, false) => Storm::Calm,
@@ -44,4 +46,5 @@ pub fn update_storm(state: &mut State, now: Time) {
         (Storm::Settling { calm_since }, false) if now.since(calm_since) >= limits.storm_calm => Storm::Calm,
         (Storm::Settling { calm_since }, false) => Storm::Settling { calm_since },
     };
+    state.guard.storm != before
 }

@@ -1,53 +1,24 @@
 //! Healing: detect → diagnose → next rung of the ladder → guard → act → await the outcome.
+//!
+//! * [`detect`]: what is wrong, and since when, by the objects' own timestamps.
+//! * [`diagnose`]: is it this pod alone? Where its siblings, its node or much of the cluster are unwell too, a restart of
+//!   one pod cannot help and is refused.
+//! * [`ladder`]: which remedy is next. Attempts count per rule and owner, since an evicted pod comes back under a new name.
+//! * [`drift`]: declared objects that are missing or were changed, for a GitSource that enforces them.
+//!
+//! Never deletes: pods go by the eviction API, objects come back by being applied. Never reads a clock.
 
-use serde::{Deserialize, Serialize};
+pub mod detect;
+mod diagnose;
+mod drift;
+mod ladder;
+mod memory;
+mod plan;
+mod report;
+mod settle;
 
-use super::engine::Draft;
-use super::event::Outcome;
-use super::guard::InFlight;
-use super::names::PolicyKey;
-use super::policy::HealingPolicy;
-use super::report::Incident;
-use super::state::State;
-use super::time::Time;
-use super::world::Pod;
-
-/// What is remembered of a HealingPolicy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Memory {
-    /// The policy.
-    pub policy: HealingPolicy,
-    /// What is or was wrong.
-    pub incidents: Vec<Incident>,
-}
-
-/// What is remembered of a GitSource's drift.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct DriftMemory {}
-
-/// A HealingPolicy was made or changed.
-pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
-    state
-        .healing
-        .insert(policy.meta.key.clone(), Memory { policy, incidents });
-}
-
-/// Whether a pod shows any symptom now, however short.
-#[must_use]
-pub fn is_unhealthy(_pod: &Pod) -> bool {
-    false
-}
-
-/// Decides on one policy.
-pub fn evaluate(_state: &mut State, _now: Time, _key: &PolicyKey, _draft: &mut Draft) {}
-
-/// Learns what became of an action.
-pub fn settle(_state: &mut State, _at: Time, _flight: &InFlight, _outcome: &Outcome) {}
-
-/// Decides on the drift of one GitSource.
-pub fn evaluate_drift(_state: &mut State, _now: Time, _source: &PolicyKey, _draft: &mut Draft) {}
-
-/// Learns what became of bringing an object back.
-pub fn settle_drift(_state: &mut State, _at: Time, _flight: &InFlight, _outcome: &Outcome) {}
+pub use detect::is_unhealthy;
+pub use drift::{DriftMemory, evaluate_drift, settle_drift};
+pub use memory::{Memory, accept};
+pub use plan::evaluate;
+pub use settle::settle;
