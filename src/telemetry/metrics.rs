@@ -101,7 +101,7 @@ pub struct Described {
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident $type:ty = $make:expr;)+) => {
         /// All metrics. Cheap to clone: clones share the values.
-        #[derive(Clone)]
+        #[derive(Clone, Debug)]
         pub struct Metrics { $($(#[doc = $doc])+ pub $field: $type,)+ }
 
         impl Default for Metrics {
@@ -194,6 +194,8 @@ metrics! {
     refusals: Counter Family<RefusalLabels, Counter> = Family::default();
     /// Writes of policies' statuses, by outcome
     status_writes: Counter Family<EventLabels, Counter> = Family::default();
+    /// Kubernetes Events that were told, by outcome; what repeats is counted and not written
+    notices: Counter Family<EventLabels, Counter> = Family::default();
     /// Syncs of GitSources, by outcome
     git_syncs: Counter Family<SyncLabels, Counter> = Family::default();
     /// Objects that the GitSource's applied revision declares
