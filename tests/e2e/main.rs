@@ -1,4 +1,9 @@
 //! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
 
+mod healing;
+mod leadership;
+mod manifests;
+mod restarts;
 mod scaling;
 mod stage;
+mod ward;
