@@ -158,7 +158,7 @@ impl Stage {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pushed_is_applied_and_what_is_changed_by_hand_comes_back() {
-    let mut stage = Stage::set().await;
+    let stage = Stage::set().await;
     stage.apply(DEPLOYER).await;
     let repo = Repo::empty();
     repo.write("web/deployment.yaml", deployment("web", 2, "100m"));
