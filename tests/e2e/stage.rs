@@ -2,14 +2,14 @@
 //! and the operator as a process.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use homeostat_cluster::guarded::{Guarded, Spec};
-use homeostat_cluster::{Cluster, Options, Prometheus, objects, port, prometheus, wait};
+use homeostat_cluster::{Cluster, Options, Prometheus, binaries, objects, port, prometheus, wait};
 use kube::Client;
 use kube::api::{Api, DynamicObject};
 use serde_json::Value;
@@ -69,7 +69,7 @@ impl Stage {
         };
         let cluster = Cluster::start(options).await.unwrap();
         let client = cluster.client().unwrap();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = homeostat_cluster::root();
         objects::apply_dir(&client, &root.join("crds")).await.unwrap();
         for file in ["namespace", "rbac"] {
             let text = std::fs::read_to_string(root.join(format!("manifests/base/{file}.yaml"))).unwrap();
@@ -122,7 +122,7 @@ impl Stage {
         let port = port::free().unwrap();
         let file = |end: &str| self.dir.path().join(format!("{name}{end}")).display().to_string();
         let command = [
-            env!("CARGO_BIN_EXE_homeostat"),
+            &binaries::operator().unwrap().display().to_string(),
             "run",
             "--pod-name",
             name,
@@ -156,7 +156,7 @@ impl Stage {
 
     /// Runs a command of `homeostat` as the administrator: exit code, standard output, standard error.
     pub fn homeostat(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_homeostat"));
+        let mut command = std::process::Command::new(binaries::operator().unwrap());
         let output = command
             .args(args)
             .env("KUBECONFIG", self.cluster.kubeconfig())

@@ -165,6 +165,6 @@ pub async fn limits(stage: &Stage, per_hour: u32, storm: &str) {
 }
 
 /// A time as the API server writes it.
-pub fn time(text: &Value) -> jiff::Timestamp {
+pub fn time(text: &Value) -> k8s_openapi::jiff::Timestamp {
     text.as_str().unwrap().parse().unwrap()
 }
