@@ -6,6 +6,7 @@ mod leadership;
 mod manifests;
 mod repo;
 mod restarts;
+mod rights;
 mod scaling;
 mod stage;
 mod ward;
