@@ -3,4 +3,4 @@
 pub mod dashboards;
 pub mod logs;
 pub mod metrics;
-mod record;
+pub(crate) mod record;
