@@ -3,4 +3,4 @@
 pub mod dashboards;
 pub mod logs;
 pub mod metrics;
-pub(crate) mod record;
+mod record;

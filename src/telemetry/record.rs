@@ -20,8 +20,10 @@ use crate::core::time::Time;
 use crate::core::world::{Node, View};
 use policies::Series;
 
-/// The outcome of a sync after which the cluster is as the repository says, whether or not anything had to change.
-pub const SYNCED: &str = "Succeeded";
+/// Outcomes of a sync after which the cluster is as the repository says.
+pub(super) const SYNCED: [&str; 2] = ["Applied", "Unchanged"];
+/// The outcome where a GitSource is suspended: neither a success nor a failure.
+pub(super) const SYNC_SUSPENDED: &str = "Suspended";
 /// A node that was asked for and has not come after this time is no longer timed.
 const FORGET_NODE: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -44,6 +46,7 @@ pub(super) struct Shown {
 struct Counted {
     refusals: HashSet<RefusalLabels>,
     scaled: HashSet<ScaleLabels>,
+    synced: HashSet<SyncLabels>,
 }
 
 impl Metrics {
@@ -119,8 +122,12 @@ impl Metrics {
         for labels in &counted.scaled {
             self.scale_events.remove(labels);
         }
+        for labels in &counted.synced {
+            self.git_syncs.remove(labels);
+        }
         if key.kind == PolicyKind::GitSource {
             self.git_objects.remove(&source_labels(key));
+            self.git_ready.remove(&source_labels(key));
         }
     }
 
@@ -163,9 +170,9 @@ impl Metrics {
         shown.counted.entry(policy.clone()).or_default().refusals.insert(labels);
     }
 
-    /// A status was stored. Of kinds that the engine reports on [`Metrics::decided`] has taken it over already.
+    /// A status was stored. Of all kinds but the OperatorConfig [`Metrics::decided`] has taken it over already.
     pub fn stored(&self, report: &Report) {
-        if matches!(report.policy.kind, PolicyKind::GitSource | PolicyKind::OperatorConfig) {
+        if report.policy.kind == PolicyKind::OperatorConfig {
             let mut shown = self.shown();
             self.show(
                 &mut shown,
@@ -176,25 +183,38 @@ impl Metrics {
         }
     }
 
-    /// Counts a sync of a GitSource: [`SYNCED`], or a stable word for what went wrong. `objects` is how many the applied
-    /// revision declares, where that is known.
+    /// Counts one sync of a GitSource: how it ended, and after a good one how many objects are declared.
     pub fn synced(&self, source: &PolicyKey, outcome: &str, objects: Option<usize>) {
-        for (word, count) in [
-            (SYNCED, u64::from(outcome == SYNCED)),
-            (outcome, u64::from(outcome != SYNCED)),
-        ] {
+        let mut shown = self.shown();
+        let counted = shown.counted.entry(source.clone()).or_default();
+        // A counter begins at zero before its first event, or else no rate would see that one.
+        for word in SYNCED.into_iter().chain([outcome]) {
             let labels = SyncLabels {
                 namespace: source.namespace.clone(),
                 name: source.name.clone(),
                 outcome: word.into(),
             };
-            self.git_syncs.get_or_create(&labels).inc_by(count);
+            self.git_syncs.get_or_create(&labels).inc_by(0);
+            counted.synced.insert(labels);
         }
+        let labels = SyncLabels {
+            namespace: source.namespace.clone(),
+            name: source.name.clone(),
+            outcome: outcome.into(),
+        };
+        self.git_syncs.get_or_create(&labels).inc();
+        let labels = source_labels(source);
+        self.git_ready.get_or_create(&labels).set(i64::from(objects.is_some()));
         if let Some(objects) = objects {
-            self.git_objects
-                .get_or_create(&source_labels(source))
-                .set(i64::try_from(objects).unwrap_or(i64::MAX));
+            let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+            self.git_objects.get_or_create(&labels).set(objects);
         }
+        self.show_source(&mut shown, source, outcome);
+    }
+
+    /// A GitSource is gone.
+    pub fn forget_source(&self, source: &PolicyKey) {
+        self.forget(source);
     }
 
     /// Counts an action that was carried out, or was not.

@@ -3,11 +3,10 @@
 //! State of policies is exposed by the leader alone, so alerts aggregate over replicas: a change of leader does not start
 //! their time anew.
 
-use super::promql::{Query, Scope, is, is_not, like, unlike};
+use super::promql::{Query, Scope, is, like, unlike};
 use super::rules::Severity::{Critical, Info, Warning};
 use super::rules::{Alert, Group, Record, Rule};
 use crate::telemetry::metrics::Catalogue;
-use crate::telemetry::record::SYNCED;
 
 const FIVE_MINUTES: Scope = Scope {
     matchers: &[],
@@ -305,11 +304,16 @@ fn healing(m: &Catalogue) -> Vec<Alert> {
 }
 
 fn git(m: &Catalogue) -> Alert {
-    let failed = QUARTER.increase(&m.git_syncs, &[is_not("outcome", SYNCED)]).sum(&ONE);
-    let synced = QUARTER.increase(&m.git_syncs, &[is("outcome", SYNCED)]).sum(&ONE);
+    let failed = QUARTER.increase(&m.git_syncs, &[unlike("outcome", "Applied|Unchanged|Suspended")]);
+    let synced = QUARTER
+        .increase(&m.git_syncs, &[like("outcome", "Applied|Unchanged")])
+        .sum(&ONE);
     Alert {
         name: "HomeostatGitSyncFailing",
-        query: failed.compare(">", "0").with("unless", synced.compare(">", "0")),
+        query: failed
+            .sum(&ONE)
+            .compare(">", "0")
+            .with("unless", synced.compare(">", "0")),
         lasting: "5m",
         severity: Warning,
         summary: "A GitSource does not sync.",

@@ -365,6 +365,7 @@ fn healing(m: &Catalogue) -> Row {
 fn git(m: &Catalogue) -> Row {
     let syncs = ALL.increase(&m.git_syncs, &[]).sum(&["namespace", "name", "outcome"]);
     let objects = ALL.gauge(&m.git_objects, &[]).max(&["namespace", "name"]);
+    let ready = ALL.gauge(&m.git_ready, &[]).max(&["namespace", "name"]);
     Row {
         title: "Git",
         panels: vec![
@@ -374,16 +375,23 @@ fn git(m: &Catalogue) -> Row {
                 "Syncs by outcome",
                 "Syncs of GitSources. After a failed one the last good revision stays in force.",
                 vec![(syncs, "{{namespace}}/{{name}} {{outcome}}")],
+            ),
+            Panel::new(
+                Timeline,
+                Count,
+                "GitSources",
+                "Whether each GitSource's repository is applied and nothing is wrong.",
+                vec![(ready, "{{namespace}}/{{name}}")],
             )
-            .wide(12),
+            .word(0.0, "not applied", "red")
+            .word(1.0, "applied", "green"),
             Panel::new(
                 Steps,
                 Count,
                 "Declared objects",
                 "Objects that each GitSource's applied revision declares.",
                 vec![(objects, "{{namespace}}/{{name}}")],
-            )
-            .wide(12),
+            ),
         ],
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Shown, heal_labels, scale_labels};
+use super::{SYNC_SUSPENDED, SYNCED, Shown, heal_labels, scale_labels};
 use crate::core::names::{PolicyKey, PolicyKind, QueryKey};
 use crate::core::policy::{Meta, MetricTarget, Mode, Trigger};
 use crate::core::quantity::Milli;
@@ -72,6 +72,30 @@ impl Metrics {
             Detail::Healing(detail) => series.open = self.incidents(key, detail, &old.open, at),
         }
         shown.policies.insert(key.clone(), series);
+    }
+
+    /// Of GitSources the engine makes no report: what their last sync said is shown.
+    pub(super) fn show_source(&self, shown: &mut Shown, source: &PolicyKey, outcome: &str) {
+        let old = shown.policies.remove(source).unwrap_or_default();
+        self.hide(source, &old);
+        let suspended = outcome == SYNC_SUSPENDED;
+        self.policy_suspended
+            .get_or_create(&policy_labels(source))
+            .set(i64::from(suspended));
+        let applied = SYNCED.contains(&outcome);
+        let labels = ReadyLabels {
+            kind: source.kind.as_str().into(),
+            namespace: source.namespace.clone(),
+            name: source.name.clone(),
+            status: if applied || suspended { "True" } else { "False" }.into(),
+            reason: if applied { SYNCED[0] } else { outcome }.into(),
+        };
+        self.policy_ready.get_or_create(&labels).set(1);
+        let series = Series {
+            ready: Some(labels),
+            ..Series::default()
+        };
+        shown.policies.insert(source.clone(), series);
     }
 
     /// Takes away what is shown of a policy.
