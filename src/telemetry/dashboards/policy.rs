@@ -105,7 +105,7 @@ fn replicas(m: &Catalogue) -> Row {
     let of = |metric| ONE.gauge(metric, &[]).max(&[]);
     let limited = ONE.gauge(&m.limited, &[]).max(&["reason"]);
     Row {
-        title: "Replicas",
+        title: "Replicas and limits",
         panels: vec![
             Panel::new(
                 Steps,
