@@ -25,7 +25,7 @@ pub(super) const SYNCED: [&str; 2] = ["Applied", "Unchanged"];
 /// The outcome where a GitSource is suspended: neither a success nor a failure.
 pub(super) const SYNC_SUSPENDED: &str = "Suspended";
 /// A node that was asked for and has not come after this time is no longer timed.
-const FORGET_NODE: Duration = Duration::from_secs(2 * 60 * 60);
+const FORGET_NODE: Duration = Duration::from_hours(2);
 
 /// What is shown now and must go at some time.
 #[derive(Debug, Default)]

@@ -31,13 +31,18 @@ pub struct Selected {
 pub fn asked() -> Vec<Asked> {
     let mut all = Vec::new();
     for (name, text) in files().unwrap() {
-        if name.ends_with(".json") {
+        if is_board(&name) {
             of_board(&name, &serde_json::from_str(&text).unwrap(), &mut all);
         } else if name == "rules.yaml" {
             of_rules(&serde_saphyr::from_str(&text).unwrap(), &mut all);
         }
     }
     all
+}
+
+/// Whether a file of `dashboards/` is a board.
+pub fn is_board(name: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|end| end == "json")
 }
 
 fn of_board(file: &str, board: &Value, all: &mut Vec<Asked>) {

@@ -214,7 +214,11 @@ fn only_what_is_true_now_is_shown() {
 fn boards_keep_the_rules_of_good_boards() {
     let mut problems = Vec::new();
     let mut uids = BTreeSet::new();
-    for (name, text) in files().unwrap().into_iter().filter(|(name, _)| name.ends_with(".json")) {
+    for (name, text) in files()
+        .unwrap()
+        .into_iter()
+        .filter(|(name, _)| contract::is_board(name))
+    {
         let board: serde_json::Value = serde_json::from_str(&text).unwrap();
         problems.extend(lint::problems(&name, &board));
         assert!(uids.insert(board["uid"].to_string()), "two boards with one uid");

@@ -104,10 +104,12 @@ impl Scope {
         if metric.kind != kind {
             query.blame(format!("{} is a {:?}, not a {kind:?}", metric.name, metric.kind));
         }
-        query.text = format!("{}{suffix}", metric.name);
-        if !parts.is_empty() {
-            query.text.push_str(&format!("{{{}}}", parts.join(", ")));
-        }
+        let matchers = if parts.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", parts.join(", "))
+        };
+        query.text = format!("{}{suffix}{matchers}", metric.name);
         query
     }
 }

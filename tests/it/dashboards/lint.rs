@@ -21,10 +21,10 @@ pub const BREAKAGES: &[(&str, &str, &str)] = &[
     (r#""allValue": ".+""#, r#""allValue": null"#, "template-job"),
     (r#""label": "Instance""#, r#""label": "Pod""#, "template-instance"),
     (r#""refresh": 2"#, r#""refresh": 1"#, "template-on-time-change-reload"),
-    (r#"[$__rate_interval]"#, "[5m]", "target-rate-interval"),
+    ("[$__rate_interval]", "[5m]", "target-rate-interval"),
     (
         r#"sum(homeostat_leader{job=~\"$job\", "#,
-        r#"sum(homeostat_leader{"#,
+        "sum(homeostat_leader{",
         "target-job",
     ),
     (
