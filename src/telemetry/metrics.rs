@@ -68,6 +68,8 @@ labels! {
     ScaleLabels { namespace, name, direction, reason }
     /// Queries to one server.
     QueryLabels { server, outcome }
+    /// One NodePoolPolicy.
+    PoolsLabels { policy }
     /// One node pool.
     PoolLabels { policy, pool }
     /// One namespace.
@@ -243,8 +245,10 @@ metrics! {
     node_pool_max_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
     /// Nodes that were asked for and are not Ready yet
     node_pool_incoming_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
-    /// Unschedulable pods that the pool cannot help
+    /// Unschedulable pods that fit on the pool's nodes and need more of them than there may be now
     node_pool_waiting_pods: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// Unschedulable pods that no pool of the policy can help
+    waiting_pods: Gauge Family<PoolsLabels, Gauge> = Family::default();
     /// Seconds from the request for a node until it was Ready
     node_pool_time_to_ready_seconds: Histogram Timings<PoolLabels> = Family::new_with_constructor(Seconds(RECOVERY));
     /// Incidents that are open

@@ -36,23 +36,30 @@ const SLOW_STEPS: &str = "cluster_job:homeostat_step_seconds:p99_5m";
 /// Policies by kind and condition Ready.
 const POLICIES: &str = "cluster_kind_status:homeostat_policies:count";
 
-/// All groups.
+/// All groups. What is recorded is recorded in the group that uses it: rules of one group are evaluated in their order.
 pub(super) fn groups(m: &Catalogue) -> Vec<Group> {
-    let group = |name, alerts: Vec<Alert>| Group {
+    let group = |name, records: Vec<Record>, alerts: Vec<Alert>| Group {
         name,
-        rules: alerts.into_iter().map(Rule::Alert).collect(),
+        rules: records
+            .into_iter()
+            .map(Rule::Record)
+            .chain(alerts.into_iter().map(Rule::Alert))
+            .collect(),
     };
     vec![
-        Group {
-            name: "homeostat.records",
-            rules: records(m).into_iter().map(Rule::Record).collect(),
-        },
-        group("homeostat.operator", operator(m)),
-        group("homeostat.policies", policies(m)),
-        group("homeostat.nodes", nodes(m)),
-        group("homeostat.healing", healing(m)),
-        group("homeostat.git", vec![git(m)]),
+        group("homeostat.operator", vec![slow_steps(m)], operator(m)),
+        group("homeostat.policies", records(m), policies(m)),
+        group("homeostat.nodes", Vec::new(), nodes(m)),
+        group("homeostat.healing", Vec::new(), healing(m)),
+        group("homeostat.git", Vec::new(), vec![git(m)]),
     ]
+}
+
+fn slow_steps(m: &Catalogue) -> Record {
+    Record {
+        name: SLOW_STEPS,
+        query: FIVE_MINUTES.quantile("0.99", &m.step_seconds, &["cluster", "job"]),
+    }
 }
 
 fn records(m: &Catalogue) -> Vec<Record> {
@@ -73,10 +80,6 @@ fn records(m: &Catalogue) -> Vec<Record> {
         Record {
             name: ACTION_FAILURES,
             query: share(failed, QUARTER.rate(&m.actions, &[]), &["cluster", "action"]),
-        },
-        Record {
-            name: SLOW_STEPS,
-            query: FIVE_MINUTES.quantile("0.99", &m.step_seconds, &["cluster", "job"]),
         },
     ]
 }
@@ -220,17 +223,18 @@ fn policies(m: &Catalogue) -> Vec<Alert> {
 
 fn nodes(m: &Catalogue) -> Vec<Alert> {
     let of = |metric| FIVE_MINUTES.gauge(metric, &[]).max(&POOL);
+    let waiting = FIVE_MINUTES.gauge(&m.waiting_pods, &[]);
     let full = of(&m.node_pool_target_nodes).with(">=", of(&m.node_pool_max_nodes));
     let can_grow = of(&m.node_pool_max_nodes).with(">", of(&m.node_pool_min_nodes));
     vec![
         Alert {
             name: "HomeostatPodsWaiting",
-            query: of(&m.node_pool_waiting_pods).compare(">", "0"),
+            query: waiting.max(&["cluster", "policy"]).compare(">", "0"),
             lasting: "10m",
             severity: Warning,
-            summary: "Pods wait that no node of a pool can take.",
-            description: "{{ $value }} unschedulable pods wait, and pool {{ $labels.pool }} of NodePoolPolicy \
-                          {{ $labels.policy }} cannot help them.",
+            summary: "Pods wait that no node pool can help.",
+            description: "{{ $value }} unschedulable pods wait, and no pool of NodePoolPolicy {{ $labels.policy }} can help \
+                          them.",
             board: FLEET,
         },
         Alert {

@@ -268,6 +268,7 @@ fn actions(m: &Catalogue) -> Row {
 
 fn nodes(m: &Catalogue) -> Row {
     let of = |metric| ALL.gauge(metric, &[]).max(&["policy", "pool"]);
+    let waiting = ALL.gauge(&m.waiting_pods, &[]).max(&["policy"]);
     let ready = |q| ALL.quantile(q, &m.node_pool_time_to_ready_seconds, &["policy", "pool"]);
     Row {
         title: "Node pools",
@@ -288,10 +289,11 @@ fn nodes(m: &Catalogue) -> Row {
                 Steps,
                 Count,
                 "Nodes on their way, pods that wait",
-                "Nodes that were asked for and are not Ready yet; pods that the pool cannot help.",
+                "Nodes that were asked for and are not Ready yet; pods that need more nodes than there may be, or fit on none.",
                 vec![
                     (of(&m.node_pool_incoming_nodes), "{{policy}}.{{pool}} incoming nodes"),
                     (of(&m.node_pool_waiting_pods), "{{policy}}.{{pool}} waiting pods"),
+                    (waiting, "{{policy}} pods without help"),
                 ],
             ),
             Panel::new(

@@ -14,7 +14,7 @@ use crate::core::state::State;
 use crate::core::time::Time;
 use crate::core::world::Status;
 use crate::telemetry::metrics::{
-    InfoLabels, LimitLabels, Metrics, PolicyLabels, PoolLabels, ReadyLabels, ScalingLabels, TriggerLabels,
+    InfoLabels, LimitLabels, Metrics, PolicyLabels, PoolLabels, PoolsLabels, ReadyLabels, ScalingLabels, TriggerLabels,
 };
 
 /// What can keep a policy from what its triggers ask for.
@@ -123,6 +123,7 @@ impl Metrics {
                         gauge.remove(pool);
                     }
                 }
+                self.waiting_pods.remove(&pools_labels(key));
             }
             PolicyKind::HealingPolicy => {
                 self.open_incidents.remove(&own_labels(key));
@@ -277,6 +278,9 @@ impl Metrics {
     }
 
     fn pools(&self, key: &PolicyKey, report: &NodesReport, state: &State) -> Vec<PoolLabels> {
+        self.waiting_pods
+            .get_or_create(&pools_labels(key))
+            .set(report.waiting_pods.into());
         let declared = state.nodes.get(key).map(|m| m.policy.pools.as_slice());
         let mut shown = Vec::with_capacity(report.pools.len());
         for pool in &report.pools {
@@ -371,6 +375,12 @@ fn own_labels(key: &PolicyKey) -> ScalingLabels {
     ScalingLabels {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
+    }
+}
+
+fn pools_labels(key: &PolicyKey) -> PoolsLabels {
+    PoolsLabels {
+        policy: key.name.clone(),
     }
 }
 

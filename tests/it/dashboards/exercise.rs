@@ -11,17 +11,17 @@ use std::collections::BTreeMap;
 
 use homeostat::core::engine::Engine;
 use homeostat::core::event::{Event, Outcome};
-use homeostat::core::names::{ActionId, PolicyKey, PolicyKind, Uid};
-use homeostat::core::plan::{Action, Deed, Plan};
+use homeostat::core::names::{PolicyKey, PolicyKind, Uid};
+use homeostat::core::plan::{Action, Deed};
 use homeostat::core::policy::{
     Consolidation, Meta, Mode, NodePool, NodePoolPolicy, NodeTemplate, ProviderKind, ScalingPolicy,
 };
 use homeostat::core::quantity::{Milli, Replicas};
 use homeostat::core::reason::Reason;
-use homeostat::core::report::{ConditionReport, Detail, NodesReport, PoolReport, Report};
+use homeostat::core::report::{ConditionReport, Detail, Report};
 use homeostat::core::sample::Reading;
 use homeostat::core::time::{Span, Time};
-use homeostat::core::world::{Condition, LabelSelector, Node, Status, Target, View, ViewState};
+use homeostat::core::world::{Condition, LabelSelector, Node, POOL_LABEL, Status, Target, View, ViewState};
 use homeostat::operator::journal::{Bounds, Destination, Journal};
 use homeostat::telemetry::metrics::{BuildLabels, Metrics, QueryLabels, WriteLabels};
 
@@ -122,47 +122,11 @@ impl Exercise {
         self.run(Span::from_mins(20));
     }
 
-    /// A pool of two nodes, one of which has just come.
+    /// A pool that must have a node and has none: it is asked for, and comes.
     fn nodes(&mut self) {
         let key = PolicyKey::new(PolicyKind::NodePoolPolicy, "", "general");
         self.observe(Event::NodePoolPolicy(Box::new(node_pools(&key, self.now))));
-        let report = Report {
-            policy: key.clone(),
-            generation: 1,
-            conditions: vec![accepted()],
-            detail: Detail::Nodes(NodesReport {
-                pools: vec![PoolReport {
-                    name: "small".into(),
-                    nodes: Replicas::new(1),
-                    incoming: Replicas::new(1),
-                    target: Replicas::new(2),
-                    waiting_pods: 0,
-                }],
-            }),
-        };
-        let plan = Plan {
-            at: self.now,
-            reports: vec![report],
-            ..Plan::default()
-        };
-        self.metrics.decided(&plan, &self.engine);
-        let action = Action {
-            id: ActionId("by-hand".into()),
-            policy: key,
-            mode: Mode::Enforce,
-            what: Deed::AddNode {
-                node: "general-small-1".into(),
-                pool: "general.small".into(),
-                template: Box::default(),
-                provider: ProviderKind::Kwok {
-                    registration_delay: Span::ZERO,
-                },
-            },
-            reason: Reason::PodsUnschedulable,
-            message: String::new(),
-        };
-        self.metrics.acted(&action, &Outcome::Done, 0.01);
-        self.observe(Event::Node(Box::new(node("general-small-1"))));
+        self.run(Span::ZERO);
     }
 
     fn git(&mut self) {
@@ -266,6 +230,11 @@ impl Exercise {
             Deed::Evict { pod, .. } => {
                 self.observe(Event::PodGone(pod.clone()));
                 self.observe(Event::Pod(Box::new(healing::pod(&format!("{}x", pod.name), self.now))));
+            }
+            Deed::AddNode { node: name, pool, .. } => {
+                let mut node = node(name);
+                node.labels.insert(POOL_LABEL.into(), pool.clone());
+                self.observe(Event::Node(Box::new(node)));
             }
             other => panic!("{other:?}"),
         }
