@@ -97,7 +97,7 @@ impl<'a> Turn<'a> {
         let ours = label.strip_prefix(&prefix).is_some_and(|pool| !pool.contains('.'));
         if ours && seen.pool.is_none() && seen.standing == Standing::Marked {
             let message = format!("the policy has no pool for {POOL_LABEL}={label} any more");
-            self.unmark(seen, &NodeMemory::default(), Reason::NodeNeeded, message);
+            self.unmark(seen, &NodeMemory::default(), Reason::NodeNeeded, &message);
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Turn<'a> {
                 timers.empty_since = None;
                 timers.marked_since = None;
                 if marked {
-                    self.unmark(seen, &timers, reason, message);
+                    self.unmark(seen, &timers, reason, &message);
                 }
             } else {
                 let since = *timers.empty_since.get_or_insert(self.now);
@@ -289,7 +289,7 @@ impl<'a> Turn<'a> {
         self.result.deeds.push((deed, Reason::NodeEmpty, message));
     }
 
-    fn unmark(&mut self, seen: &Seen, timers: &NodeMemory, reason: Reason, message: String) {
+    fn unmark(&mut self, seen: &Seen, timers: &NodeMemory, reason: Reason, message: &str) {
         let retry_at = timers.trouble.as_ref().map(|t| t.retry_at);
         if retry_at.is_some_and(|at| self.now < at) {
             return;
