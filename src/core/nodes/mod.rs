@@ -15,7 +15,8 @@
 //! After a restart what is known comes from the nodes: the mark, and when they were made and became Ready. Requests are
 //! forgotten, and asked again under the same names, which changes nothing where they were heard. Back-offs begin anew.
 //!
-//! A node that is not Ready is never removed here: that is healing's. Never reads a clock, never deletes a pod.
+//! A node that is not Ready is never removed here: that is healing's; until then it counts against its pool's maximum. Marks
+//! of a policy that was deleted stay. Never reads a clock, never deletes a pod.
 
 mod fit;
 mod gather;

@@ -122,8 +122,7 @@ impl Turn<'_> {
                 pool.spec.name
             );
             for seen in self.census.nodes.iter().filter(|n| n.pool == Some(index)) {
-                let back = seen.standing == Standing::Marked && seen.node.is_ready() && !seen.node.unschedulable;
-                if short > 0 && back {
+                if short > 0 && seen.can_be_had_back() {
                     let why = (Reason::PoolBelowMinimum, why.clone());
                     self.growth.unmark.insert(seen.node.name.clone(), why);
                     short -= 1;
@@ -199,15 +198,17 @@ impl Turn<'_> {
         self.use_nodes(left, |s| s == Standing::Coming);
         let mut spots = Vec::new();
         for (index, pool) in census.pools.iter().enumerate() {
-            let planned = self
-                .growth
-                .add
-                .iter()
-                .filter(|a| a.index == index && a.reason == Reason::PoolBelowMinimum);
-            let coming = pool.asked as usize + planned.count();
+            let coming = pool.asked + self.planned_minimum(index);
             spots.extend((0..coming).map(|_| census.template(index)));
         }
         place(&census.classes, left, &mut spots);
+    }
+
+    /// New nodes of a pool that this evaluation has planned for its minimum.
+    fn planned_minimum(&self, index: usize) -> u32 {
+        let all = self.growth.add.iter();
+        let planned = all.filter(|new| new.index == index && new.reason == Reason::PoolBelowMinimum);
+        planned.count() as u32
     }
 
     /// Own marked nodes, before new ones are asked for. Those that are wanted back already come first.
@@ -216,8 +217,7 @@ impl Turn<'_> {
         let mut nodes: Vec<_> = census
             .nodes
             .iter()
-            .filter(|n| n.standing == Standing::Marked && n.node.is_ready() && !n.node.unschedulable)
-            .filter(|n| n.pool.is_some_and(|pool| census.pools[pool].policy == census.own))
+            .filter(|n| n.can_be_had_back() && n.pool.is_some_and(|pool| census.pools[pool].policy == census.own))
             .collect();
         nodes.sort_by_key(|n| !self.growth.unmark.contains_key(&n.node.name));
         let mut spots: Vec<Spot> = nodes.iter().map(|n| census.spot(n)).collect();
@@ -233,13 +233,8 @@ impl Turn<'_> {
         let mut indexes = Vec::new();
         let mut shapes = Vec::new();
         for (index, pool) in census.own_pools() {
-            let planned = self
-                .growth
-                .add
-                .iter()
-                .filter(|a| a.index == index && a.reason == Reason::PoolBelowMinimum);
             let open = self.memory.backing_off(&pool.spec.name, self.now).is_none();
-            let left = room(self.state, pool).saturating_sub(planned.count() as u32);
+            let left = room(self.state, pool).saturating_sub(self.planned_minimum(index));
             indexes.push(index);
             shapes.push(Shape {
                 spot: census.template(index),
