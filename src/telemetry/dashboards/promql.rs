@@ -307,7 +307,7 @@ mod tests {
             (
                 RULES
                     .gauge(&m.leader, &[])
-                    .with("/", RULES.gauge(&m.queries, &[]).sum(&[])),
+                    .with("/", RULES.gauge(&m.policy_ready, &[]).sum(&[])),
                 "",
                 "different labels",
             ),
