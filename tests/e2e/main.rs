@@ -1,6 +1,8 @@
 //! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
 
 mod git;
+mod git_bad;
 mod repo;
 mod scaling;
+mod source;
 mod stage;
