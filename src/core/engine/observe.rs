@@ -14,7 +14,8 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
         | Event::NodePoolPolicy(_)
         | Event::HealingPolicy { .. }
         | Event::PolicyInvalid { .. }
-        | Event::PolicyGone(_) => observe_policy(state, at, event),
+        | Event::PolicyGone(_)
+        | Event::ActedElsewhere(_) => observe_policy(state, at, event),
         Event::Own(identity) => state.world.own = Some(identity),
         Event::Limits(limits) => {
             state.limits = limits;
@@ -87,6 +88,10 @@ fn observe_policy(state: &mut State, at: Time, event: Event) {
             super::forget_policy(state, &key);
             state.invalid.insert(key.clone(), Invalid { generation, message });
             state.agenda.touch(&key);
+        }
+        Event::ActedElsewhere(key) => {
+            scaling::acted_elsewhere(state, &key);
+            healing::acted_elsewhere(state, &key);
         }
         Event::PolicyGone(key) => {
             super::forget_policy(state, &key);

@@ -1,7 +1,7 @@
 //! Writes statuses, and only when their meaning changed. Of several reports on one policy only the latest is written.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -48,7 +48,7 @@ impl StatusWriter {
             client,
             leadership,
             metrics,
-            conditions: Arc::default(),
+            stored: Arc::default(),
         };
         tokio::spawn(writer.run(receiver, shutdown));
         Self { sender }
@@ -72,7 +72,16 @@ struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: Metrics,
-    conditions: Arc<Mutex<BTreeMap<PolicyKey, Vec<Condition>>>>,
+    stored: Arc<Mutex<BTreeMap<PolicyKey, Stored>>>,
+}
+
+/// What is stored of a policy, as far as the next status depends on it.
+#[derive(Clone, Debug)]
+struct Stored {
+    conditions: Vec<Condition>,
+    /// A status is written only over this version of the object: a leader that was paused and wakes late writes over nothing
+    /// that its successor wrote.
+    version: String,
 }
 
 impl Writer {
@@ -122,7 +131,13 @@ impl Writer {
                 }
                 Err(error) if error.code() == Some(404) => {
                     self.count("Gone");
+                    self.stored().remove(&report.policy);
                     return false;
+                }
+                // Somebody changed the object: it is read again, and leadership checked again.
+                Err(error) if error.code() == Some(409) => {
+                    self.count("Conflict");
+                    self.stored().remove(&report.policy);
                 }
                 Err(error) => {
                     self.count("Failed");
@@ -151,22 +166,17 @@ impl Writer {
         } else {
             Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
         };
-        let known = self
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned();
+        let known = self.stored().get(key).cloned();
         let old = match known {
             Some(known) => known,
-            None => stored_conditions(&call(format!("read {key}"), api.get(&key.name)).await?),
+            None => stored(&call(format!("read {key}"), api.get(&key.name)).await?),
         };
-        let Ok(body) = status_of(report, &old, clock::now()) else {
+        let Ok(body) = status_of(report, &old.conditions, clock::now()) else {
             return Ok(());
         };
         let patch = Patch::Apply(json!({
             "apiVersion": resource.api_version, "kind": resource.kind,
-            "metadata": {"name": key.name},
+            "metadata": {"name": key.name, "resourceVersion": old.version},
             "status": body.0,
         }));
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -174,19 +184,22 @@ impl Writer {
             format!("write the status of {key}"),
             api.patch_status(&key.name, &params, &patch),
         );
-        let conditions = stored_conditions(&written.await?);
-        self.conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone(), conditions);
+        let now = stored(&written.await?);
+        self.stored().insert(key.clone(), now);
         Ok(())
+    }
+
+    fn stored(&self) -> MutexGuard<'_, BTreeMap<PolicyKey, Stored>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn stored_conditions(object: &DynamicObject) -> Vec<Condition> {
-    let stored = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
-    tracing::trace!(object = object.name_any(), "conditions read");
-    serde_json::from_value(stored).unwrap_or_default()
+fn stored(object: &DynamicObject) -> Stored {
+    let conditions = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
+    Stored {
+        conditions: serde_json::from_value(conditions).unwrap_or_default(),
+        version: object.resource_version().unwrap_or_default(),
+    }
 }
 
 /// The API of one of Homeostat's own kinds.
