@@ -69,6 +69,7 @@ pub(super) enum End {
 }
 
 pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> Result<End, JournalError> {
+    around.metrics.begin_term();
     let stop = shutdown.child_token();
     let (feed, events) = Feed::new(QUEUE);
     let (publisher, actor, syncing) = start(around, &feed, &stop);
@@ -124,12 +125,7 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
     policies::spawn(client, &watching);
     let (publisher, needed) = Publisher::new();
     let (again, unclear) = mpsc::channel(256);
-    tokio::spawn(targets::run(
-        client.clone(),
-        needed.targets,
-        unclear,
-        watching.clone(),
-    ));
+    tokio::spawn(targets::run(client.clone(), needed.targets, unclear, watching.clone()));
     let (servers, known_servers) = watch::channel(poller::Servers::default());
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
     tokio::spawn(poller::run(

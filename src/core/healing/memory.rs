@@ -139,5 +139,7 @@ pub fn acted_elsewhere(state: &mut State, key: &PolicyKey) {
 
 /// When the last attempt used up some budget; one that the API refused did not.
 fn spent_at(incident: &Incident) -> Option<Time> {
-    incident.last_attempt.filter(|_| incident.phase != IncidentPhase::Blocked)
+    incident
+        .last_attempt
+        .filter(|_| incident.phase != IncidentPhase::Blocked)
 }
