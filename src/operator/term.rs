@@ -86,6 +86,7 @@ pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> R
         echo: StatusEcho::default(),
         events,
         led: false,
+        stepped: Instant::now(),
         next_step: Instant::now(),
     };
     let end = turn.drive(&shutdown).await;
@@ -170,6 +171,7 @@ struct Term<'a> {
     echo: StatusEcho,
     events: mpsc::Receiver<Observed>,
     led: bool,
+    stepped: Instant,
     next_step: Instant,
 }
 
@@ -202,7 +204,10 @@ impl Term<'_> {
                 .events_waiting
                 .set(i64::try_from(self.events.len()).unwrap_or(i64::MAX));
             let now = Instant::now();
-            if leads && (now >= self.next_step || self.engine.is_dirty() && now + PAUSE >= self.next_step) {
+            if leads && self.engine.is_dirty() {
+                self.next_step = self.next_step.min(self.stepped + PAUSE);
+            }
+            if leads && now >= self.next_step {
                 self.step().await;
             } else if !leads {
                 self.publisher.publish(&self.engine);
@@ -280,6 +285,7 @@ impl Term<'_> {
 
     async fn step(&mut self) {
         let began = Instant::now();
+        self.stepped = began;
         let now = clock::now();
         let plan = self.engine.step(now);
         self.around.metrics.steps.inc();

@@ -135,16 +135,11 @@ pub struct Described {
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident $type:ty = $make:expr;)+) => {
         /// All metrics. Cheap to clone: clones share the values.
-<<<<<<< HEAD
-        #[derive(Clone)]
+        #[derive(Clone, Debug)]
         pub struct Metrics {
             $($(#[doc = $doc])+ pub $field: $type,)+
             shown: Arc<Mutex<Shown>>,
         }
-=======
-        #[derive(Clone, Debug)]
-        pub struct Metrics { $($(#[doc = $doc])+ pub $field: $type,)+ }
->>>>>>> w-oper
 
         impl Default for Metrics {
             fn default() -> Self {
@@ -279,13 +274,9 @@ metrics! {
     /// Actions that were wanted and refused; counted when the refusal begins
     refusals: Counter Family<RefusalLabels, Counter> = Family::default();
     /// Writes of policies' statuses, by outcome
-<<<<<<< HEAD
     status_writes: Counter Family<WriteLabels, Counter> = Family::default();
-=======
-    status_writes: Counter Family<EventLabels, Counter> = Family::default();
     /// Kubernetes Events that were told, by outcome; what repeats is counted and not written
-    notices: Counter Family<EventLabels, Counter> = Family::default();
->>>>>>> w-oper
+    notices: Counter Family<WriteLabels, Counter> = Family::default();
     /// Syncs of GitSources, by outcome
     git_syncs: Counter Family<SyncLabels, Counter> = Family::default();
     /// 1 while the GitSource's repository is applied and nothing is wrong, otherwise 0

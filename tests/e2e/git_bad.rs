@@ -119,8 +119,10 @@ async fn a_bad_commit_is_refused_with_file_and_line_and_what_was_applied_is_kept
     operator.process.kill();
     let _operator = stage.operator("two").await;
     stage.still_keeps(&kept(next)).await;
-    let reverted = repo.revert();
-    stage.applies("deploy", &reverted).await;
+    repo.remove("bad/one.yaml");
+    repo.remove("bad/two.yaml");
+    let mended = repo.push("mended");
+    stage.applies("deploy", &mended).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,7 +25,10 @@ async fn what_a_restart_can_help_is_healed_and_nothing_else() {
     );
     // Its pod has been sick all the while.
     assert_eq!(suspended.evicted(), Vec::<String>::new());
-    suspended.stage.apply(&healing("shop", "suspended", 2, "  suspend: false")).await;
+    suspended
+        .stage
+        .apply(&healing("shop", "suspended", 2, "  suspend: false"))
+        .await;
     wait::until("the policy to act again", LIMIT, || async {
         (suspended.evicted().len() == 1).then_some(())
     })
@@ -55,7 +58,9 @@ async fn all_pods(ward: &Ward<'_>) -> Vec<Pod> {
 }
 
 async fn suspend(ward: &Ward<'_>) {
-    ward.stage.apply(&healing("shop", "suspended", 2, "  suspend: true")).await;
+    ward.stage
+        .apply(&healing("shop", "suspended", 2, "  suspend: true"))
+        .await;
     ward.deploy("app", 3).await;
     ward.condition("shop", "Ready", "True", "Suspended").await;
     ward.crash("app").await;
@@ -114,7 +119,9 @@ async fn sick_template(stage: &Stage) {
     for pod in ward.pods("app").await {
         ward.sim(&pod.name_any(), Some("crashloop")).await;
     }
-    stage.apply(&healing("shop", "template", 2, "  budget: {maxUnhealthy: 100%}")).await;
+    stage
+        .apply(&healing("shop", "template", 2, "  budget: {maxUnhealthy: 100%}"))
+        .await;
     let message = ward.condition("shop", "Limited", "True", "LastReplica").await;
     assert!(message.contains("no other pod of ReplicaSet"), "{message}");
     let well = ward.pods("app").await[0].name_any();
@@ -128,7 +135,9 @@ async fn sick_template(stage: &Stage) {
 async fn last_replica(stage: &Stage) {
     let ward = Ward::open(stage, "last").await;
     ward.deploy("app", 1).await;
-    stage.apply(&healing("shop", "last", 2, "  budget: {maxUnhealthy: 100%}")).await;
+    stage
+        .apply(&healing("shop", "last", 2, "  budget: {maxUnhealthy: 100%}"))
+        .await;
     ward.crash("app").await;
     ward.condition("shop", "Limited", "True", "LastReplica").await;
     assert_eq!(ward.evicted(), Vec::<String>::new());
@@ -154,7 +163,10 @@ async fn disruption_budget(stage: &Stage) {
     stage.apply(&healing("shop", "pdb", 1, "")).await;
     let pod = ward.crash("app").await;
     let blocked = ward.incident("shop", "Blocked").await;
-    assert!(blocked["message"].as_str().unwrap().contains("disruption budget"), "{blocked:#}");
+    assert!(
+        blocked["message"].as_str().unwrap().contains("disruption budget"),
+        "{blocked:#}"
+    );
     assert_eq!(blocked["attempts"], 0, "what was not done is no attempt: {blocked:#}");
     ward.condition("shop", "Limited", "True", "Blocked").await;
     assert_eq!(evictions(stage, "pdb", 429), [pod.clone()], "not hammered");
@@ -169,7 +181,9 @@ async fn namespace_budget(stage: &Stage) {
     let wide = "  selector: {matchLabels: {app: NAME}}\n  budget: {inFlight: 10, maxUnhealthy: 100%}";
     for app in ["a", "b", "c"] {
         ward.deploy(app, 3).await;
-        stage.apply(&healing(app, "budget", 2, &wide.replace("NAME", app))).await;
+        stage
+            .apply(&healing(app, "budget", 2, &wide.replace("NAME", app)))
+            .await;
         ward.condition(app, "Healthy", "True", "Healthy").await;
     }
     let mut sick = Vec::new();
@@ -179,7 +193,11 @@ async fn namespace_budget(stage: &Stage) {
     let refused = wait::until("the third to be refused", LIMIT, || async {
         for app in ["a", "b", "c"] {
             let status = ward.status(app).await;
-            let limited = status["conditions"].as_array()?.iter().find(|c| c["type"] == "Limited")?.clone();
+            let limited = status["conditions"]
+                .as_array()?
+                .iter()
+                .find(|c| c["type"] == "Limited")?
+                .clone();
             if limited["reason"] == "BudgetExhausted" {
                 return limited["message"].as_str().map(str::to_owned);
             }
@@ -199,7 +217,12 @@ async fn storm(stage: &Stage) {
         ward.deploy(app, 4).await;
     }
     stage
-        .apply(&healing("shop", "storm", 2, "  budget: {inFlight: 10, maxUnhealthy: 100%}"))
+        .apply(&healing(
+            "shop",
+            "storm",
+            2,
+            "  budget: {inFlight: 10, maxUnhealthy: 100%}",
+        ))
         .await;
     ward.condition("shop", "Healthy", "True", "Healthy").await;
     limits(stage, 2, "{brakeAt: 10%, atLeast: 5, calmFor: 5s}").await;
@@ -229,9 +252,10 @@ async fn storm(stage: &Stage) {
     ward.gone(&last).await;
     assert_eq!(ward.evicted(), [last.clone()]);
     let calm = calm_since(&ward, &sick).await;
-    let event = stage.audit().into_iter().find(|e| {
-        e["objectRef"]["subresource"] == "eviction" && e["objectRef"]["name"] == last.as_str()
-    });
+    let event = stage
+        .audit()
+        .into_iter()
+        .find(|e| e["objectRef"]["subresource"] == "eviction" && e["objectRef"]["name"] == last.as_str());
     let at = time(&event.unwrap()["requestReceivedTimestamp"]);
     let waited = at.duration_since(calm);
     assert!(waited.as_secs() >= 5, "healed {waited:?} after it became calm");

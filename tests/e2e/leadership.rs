@@ -23,7 +23,11 @@ async fn one_acts_and_the_other_takes_over() {
     leads(&one).await;
     let mut two = stage.operator_with("two", JSON);
     ready(&two).await;
-    assert_eq!(two.metric("homeostat_leader ").await, Some(0.0), "a follower is ready too");
+    assert_eq!(
+        two.metric("homeostat_leader ").await,
+        Some(0.0),
+        "a follower is ready too"
+    );
     let watch = Watch::begin(&[&one, &two]);
 
     stage.apply(&deployment("web", 1, "10m")).await;
@@ -57,7 +61,9 @@ async fn one_acts_and_the_other_takes_over() {
 }
 
 async fn ready(operator: &Operator) {
-    wait::until("the replica to be ready", LIMIT, || operator.get("/readyz")).await.unwrap();
+    wait::until("the replica to be ready", LIMIT, || operator.get("/readyz"))
+        .await
+        .unwrap();
 }
 
 async fn leads(operator: &Operator) {
@@ -74,7 +80,10 @@ fn ends_well(operator: &mut Operator) {
 }
 
 async fn lease(stage: &Stage) -> Value {
-    stage.read("coordination.k8s.io/v1", "Lease", "homeostat-system", "homeostat").await["spec"].clone()
+    stage
+        .read("coordination.k8s.io/v1", "Lease", "homeostat-system", "homeostat")
+        .await["spec"]
+        .clone()
 }
 
 /// The metrics server asks for a token (and Prometheus does not mind one).
@@ -105,10 +114,15 @@ async fn not_ready_before_it_sees(stage: &Stage) -> Operator {
     assert!(one.get("/healthz").await.is_some());
     assert_eq!(one.get("/readyz").await, None);
     binding.metadata.resource_version = None;
-    bindings.create(&kube::api::PostParams::default(), &binding).await.unwrap();
+    bindings
+        .create(&kube::api::PostParams::default(), &binding)
+        .await
+        .unwrap();
     ready(&one).await;
 
-    let answer = reqwest::get(format!("http://127.0.0.1:{}/metrics", one.port)).await.unwrap();
+    let answer = reqwest::get(format!("http://127.0.0.1:{}/metrics", one.port))
+        .await
+        .unwrap();
     let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
     assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     let text = answer.text().await.unwrap();
@@ -153,7 +167,9 @@ async fn a_paused_leader_wakes_late(stage: &Stage, one: &Operator, two: &Operato
 async fn acts(operator: &Operator) -> f64 {
     let text = operator.get("/metrics").await.unwrap();
     let tried = text.lines().filter(|line| line.starts_with("homeostat_actions_total{"));
-    tried.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    tried
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
 }
 
 async fn events(stage: &Stage) -> Vec<Event> {
@@ -185,20 +201,28 @@ async fn told_once_and_traced(stage: &Stage, two: &Operator) {
         .map(|e| e.metadata.annotations.as_ref().unwrap()["homeostat.dev/trace-id"].clone())
         .collect();
     assert_eq!(traces[0], traces[1]);
-    assert!(traces[0].len() == 32 && traces[0].bytes().all(|b| b.is_ascii_hexdigit()), "{traces:?}");
+    assert!(
+        traces[0].len() == 32 && traces[0].bytes().all(|b| b.is_ascii_hexdigit()),
+        "{traces:?}"
+    );
     let log = std::fs::read_to_string(two.process.log()).unwrap();
     let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let mut said = lines.iter().filter(|line| line["trace_id"] == traces[0].as_str());
     assert_eq!(said.next().unwrap()["message"], "decided");
     let acted = said.next().unwrap();
-    assert_eq!((&acted["message"], &acted["outcome"]), (&"acted".into(), &"done".into()));
+    assert_eq!(
+        (&acted["message"], &acted["outcome"]),
+        (&"acted".into(), &"done".into())
+    );
     let journal = read_all(&stage.dir.path().join("two-journal"));
     assert!(journal.contains(&format!("\"id\":\"{}\"", traces[0])));
 }
 
 fn read_all(folder: &std::path::Path) -> String {
     let files = std::fs::read_dir(folder).unwrap();
-    files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    files
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect()
 }
 
 fn logs_are_json_without_secrets(stage: &Stage) {
@@ -206,7 +230,10 @@ fn logs_are_json_without_secrets(stage: &Stage) {
         let log = std::fs::read_to_string(stage.dir.path().join(format!("{name}.log"))).unwrap();
         for line in log.lines() {
             let parsed: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-            assert!(parsed["timestamp"].is_string() && parsed["message"].is_string(), "{line}");
+            assert!(
+                parsed["timestamp"].is_string() && parsed["message"].is_string(),
+                "{line}"
+            );
         }
         assert!(!log.contains(TOKEN));
         assert!(!read_all(&stage.dir.path().join(format!("{name}-journal"))).contains(TOKEN));
@@ -225,7 +252,10 @@ impl Watch {
         let urls = operators.map(|o| format!("http://127.0.0.1:{}/metrics", o.port));
         let (over, looked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (end, count) = (Arc::clone(&over), Arc::clone(&looked));
-        let client = reqwest::Client::builder().timeout(Duration::from_millis(500)).build().unwrap();
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_millis(500))
+            .build()
+            .unwrap();
         let task = tokio::spawn(async move {
             let mut both = false;
             while !end.load(Ordering::Relaxed) {
@@ -248,6 +278,11 @@ impl Watch {
 }
 
 async fn claims(client: &reqwest::Client, url: &str) -> bool {
-    let Ok(answer) = client.get(url).send().await else { return false };
-    answer.text().await.is_ok_and(|text| text.contains("\nhomeostat_leader 1\n"))
+    let Ok(answer) = client.get(url).send().await else {
+        return false;
+    };
+    answer
+        .text()
+        .await
+        .is_ok_and(|text| text.contains("\nhomeostat_leader 1\n"))
 }

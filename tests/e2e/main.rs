@@ -1,13 +1,10 @@
 //! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
 
 mod git;
-<<<<<<< HEAD
 mod git_bad;
-=======
 mod healing;
 mod leadership;
 mod manifests;
->>>>>>> w-oper
 mod repo;
 mod restarts;
 mod rights;

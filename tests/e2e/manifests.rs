@@ -22,7 +22,9 @@ async fn base_applies_and_its_pods_are_admitted() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     let client = cluster.client().unwrap();
     for name in ["n1", "n2"] {
-        objects::apply_yaml(&client, &objects::node(name, "8", "32Gi", 110)).await.unwrap();
+        objects::apply_yaml(&client, &objects::node(name, "8", "32Gi", 110))
+            .await
+            .unwrap();
     }
     objects::apply_yaml(&client, &render("base")).await.unwrap();
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), "homeostat-system");
@@ -50,7 +52,9 @@ spec:
   versions:
   - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}";
     objects::apply_yaml(&client, definition).await.unwrap();
-    objects::apply_yaml(&client, &render("overlays/monitoring")).await.unwrap();
+    objects::apply_yaml(&client, &render("overlays/monitoring"))
+        .await
+        .unwrap();
 }
 
 #[test]
@@ -60,6 +64,9 @@ fn base_has_what_a_careful_cluster_asks_for() {
         assert!(text.contains(&format!("\nkind: {kind}\n")), "{kind}");
     }
     assert!(text.contains("pod-security.kubernetes.io/enforce: restricted"));
-    assert!(!text.contains("ServiceMonitor"), "a cluster without the Prometheus operator refuses it");
+    assert!(
+        !text.contains("ServiceMonitor"),
+        "a cluster without the Prometheus operator refuses it"
+    );
     assert!(render("overlays/monitoring").contains("\nkind: ServiceMonitor\n"));
 }

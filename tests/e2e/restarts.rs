@@ -55,9 +55,10 @@ async fn killed_between_intent_and_outcome(stage: &Stage) {
     let mut operator = leading(stage, "one").await;
     ward.gone(&pod).await;
     assert_eq!(ward.evicted(), [pod.clone()]);
-    let second = stage.audit().into_iter().rfind(|e| {
-        e["objectRef"]["subresource"] == "eviction" && e["objectRef"]["namespace"] == "intent"
-    });
+    let second = stage
+        .audit()
+        .into_iter()
+        .rfind(|e| e["objectRef"]["subresource"] == "eviction" && e["objectRef"]["namespace"] == "intent");
     let waited = time(&second.unwrap()["requestReceivedTimestamp"]).duration_since(time(&intended["lastAttemptAt"]));
     assert!(waited.as_secs() >= 12, "tried again after {waited:?} already");
     let recovered = ward.incident("shop", "Recovered").await;
@@ -156,7 +157,9 @@ async fn killed_at_random(stage: &Stage) {
         if ward.pods("app").await.iter().all(is_ready) {
             ward.crash("app").await;
         }
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         tokio::time::sleep(Duration::from_millis(200 + (random >> 33) % 3_000)).await;
         operator.process.kill();
     }
@@ -173,16 +176,25 @@ async fn killed_at_random(stage: &Stage) {
 
     let seen = seen.lock().unwrap().clone();
     assert!(seen.len() > 3, "it scaled: {seen:?}");
-    assert!(seen.iter().all(|n| (1..=10).contains(n)), "never out of bounds: {seen:?}");
+    assert!(
+        seen.iter().all(|n| (1..=10).contains(n)),
+        "never out of bounds: {seen:?}"
+    );
     let mut evicted = ward.evicted();
     let attempts = ward.status("shop").await["incidents"][0]["attempts"].as_u64().unwrap();
     assert!(!evicted.is_empty(), "it healed");
-    assert!(evicted.len() as u64 <= attempts && attempts <= 10, "{evicted:?}, {attempts} attempts");
+    assert!(
+        evicted.len() as u64 <= attempts && attempts <= 10,
+        "{evicted:?}, {attempts} attempts"
+    );
     let count = evicted.len();
     evicted.sort();
     evicted.dedup();
     assert_eq!(evicted.len(), count, "no pod twice");
-    let failed: Vec<String> = [404, 409].into_iter().flat_map(|code| evictions(stage, "chaos", code)).collect();
+    let failed: Vec<String> = [404, 409]
+        .into_iter()
+        .flat_map(|code| evictions(stage, "chaos", code))
+        .collect();
     assert_eq!(failed, Vec::<String>::new(), "nor tried for a pod that was gone");
 }
 
@@ -232,7 +244,10 @@ async fn the_journal_tells_it_again(stage: &Stage) {
 
     let copy = stage.dir.path().join("broken");
     std::fs::create_dir(&copy).unwrap();
-    let mut files: Vec<_> = std::fs::read_dir(&journal).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(&journal)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.sort();
     let lines = |path: &Path| -> Vec<String> {
         let text = std::fs::read_to_string(path).unwrap();
@@ -253,7 +268,10 @@ async fn the_journal_tells_it_again(stage: &Stage) {
     assert_eq!(code, Some(1));
     assert!(error.contains("format version 99"), "{error}");
     // An event is missing: what was decided from it does not come out again.
-    let sample = longest.iter().position(|l| l.contains("\"pod\":") && l.starts_with("{\"event\"")).unwrap();
+    let sample = longest
+        .iter()
+        .position(|l| l.contains("\"pod\":") && l.starts_with("{\"event\""))
+        .unwrap();
     let mut lines = longest;
     lines.retain(|line| !line.contains("\"sample\":"));
     assert!(lines.len() > sample, "the longest segment has samples and pods");

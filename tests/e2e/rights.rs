@@ -43,7 +43,10 @@ async fn it_may_do_what_it_does_and_nothing_more() {
         .difference(&used)
         .filter(|right| !AFTER_A_CONFLICT.contains(&right.as_str()))
         .collect();
-    assert!(superfluous.is_empty(), "granted and not used: {superfluous:?}\nused: {used:#?}");
+    assert!(
+        superfluous.is_empty(),
+        "granted and not used: {superfluous:?}\nused: {used:#?}"
+    );
     let missing: Vec<&Right> = used.difference(&granted).collect();
     assert!(missing.is_empty(), "used and not granted: {missing:?}");
     assert_eq!(refused(&stage), BTreeSet::new(), "refused by the API server");
@@ -58,7 +61,9 @@ async fn scales(stage: &Stage) {
         let yaml = deployment(&name, 1, "10m").replace("kind: Deployment", &format!("kind: {kind}"));
         stage.apply(&yaml).await;
         let policy = scaling(&name, "sum(load)", "");
-        stage.apply(&policy.replace("kind: Deployment", &format!("kind: {kind}"))).await;
+        stage
+            .apply(&policy.replace("kind: Deployment", &format!("kind: {kind}")))
+            .await;
     }
     stage.apply(&deployment("other", 1, "10m")).await;
     let hpa = "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: other, namespace: default},
@@ -101,7 +106,9 @@ spec:
     stage.apply(&deployment("large", 1, "12")).await;
     let nodes = || async {
         let api: Api<k8s_openapi::api::core::v1::Node> = Api::all(stage.client.clone());
-        let list = api.list(&kube::api::ListParams::default().labels("homeostat.dev/pool=general.big")).await;
+        let list = api
+            .list(&kube::api::ListParams::default().labels("homeostat.dev/pool=general.big"))
+            .await;
         list.unwrap().items.len()
     };
     let come = wait::until("a node to come", LIMIT, || async { (nodes().await > 0).then_some(()) });
@@ -115,7 +122,12 @@ spec:
     }
     let (code, text, error) = stage.homeostat(&["explain", "nodepoolpolicy/general"]);
     assert_eq!(code, Some(0), "{error}");
-    for words in ["NodePoolPolicy/general", "pool big: 0 nodes", "PodsUnschedulable", "NodeEmpty"] {
+    for words in [
+        "NodePoolPolicy/general",
+        "pool big: 0 nodes",
+        "PodsUnschedulable",
+        "NodeEmpty",
+    ] {
         assert!(text.contains(words), "{words} is missing in:\n{text}");
     }
 }
@@ -141,7 +153,10 @@ subjects: [{kind: ServiceAccount, name: deployer, namespace: default}]
 {apiVersion: v1, kind: Secret, metadata: {name: git, namespace: default}, stringData: {username: u, password: p}}";
     stage.apply(yaml).await;
     let repo = Repo::empty();
-    repo.write("one.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: declared}, data: {a: b}}");
+    repo.write(
+        "one.yaml",
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: declared}, data: {a: b}}",
+    );
     repo.push("first");
     let source = |name: &str, url: &str, more: &str| {
         format!(
@@ -151,10 +166,18 @@ subjects: [{kind: ServiceAccount, name: deployer, namespace: default}]
         )
     };
     // Nobody is there; the credentials are read all the same.
-    stage.apply(&source("private", "https://127.0.0.1:1/apps.git", ", secretRef: {name: git}")).await;
+    stage
+        .apply(&source(
+            "private",
+            "https://127.0.0.1:1/apps.git",
+            ", secretRef: {name: git}",
+        ))
+        .await;
     stage.apply(&source("apps", &repo.url(), "")).await;
     let there = || async { !stage.read("v1", "ConfigMap", "default", "declared").await.is_null() };
-    let applied = wait::until("the object to be applied", LIMIT, || async { there().await.then_some(()) });
+    let applied = wait::until("the object to be applied", LIMIT, || async {
+        there().await.then_some(())
+    });
     if let Err(error) = applied.await {
         panic!("{error}; {:#}", stage.status("GitSource", "apps").await);
     }
@@ -162,7 +185,9 @@ subjects: [{kind: ServiceAccount, name: deployer, namespace: default}]
     let object = objects::parse("{apiVersion: v1, kind: ConfigMap, metadata: {name: declared, namespace: default}}");
     let api: Api<DynamicObject> = objects::api_of(&stage.client, &object.unwrap()[0]).await.unwrap();
     api.delete("declared", &DeleteParams::default()).await.unwrap();
-    wait::until("it to come back", LIMIT, || async { there().await.then_some(()) }).await.unwrap();
+    wait::until("it to come back", LIMIT, || async { there().await.then_some(()) })
+        .await
+        .unwrap();
 }
 
 /// What rbac.yaml grants.
@@ -205,6 +230,8 @@ fn right(event: &Value) -> Option<Right> {
 
 fn refused(stage: &Stage) -> BTreeSet<Right> {
     let all = stage.audit();
-    let forbidden = all.iter().filter(|e| e["responseStatus"]["code"] == 403 && e["impersonatedUser"].is_null());
+    let forbidden = all
+        .iter()
+        .filter(|e| e["responseStatus"]["code"] == 403 && e["impersonatedUser"].is_null());
     forbidden.filter_map(right).collect()
 }

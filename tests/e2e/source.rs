@@ -126,13 +126,23 @@ impl Stage {
     /// Waits until a source is stuck, with a message that has these words in it.
     pub async fn stalls(&self, name: &str, reason: &str, words: &[&str]) {
         self.ask(name).await;
-        let found = self.condition("GitSource", name, "Stalled", "True", reason).await;
-        let message = found["message"].as_str().unwrap_or_default();
-        for word in words {
-            assert!(message.contains(word), "{word} is not in: {message}");
+        let found = wait::until(format!("{name} to be Stalled {reason}"), LIMIT, || async {
+            let status = self.status("GitSource", name).await;
+            let find = |kind: &str| {
+                status["conditions"]
+                    .as_array()?
+                    .iter()
+                    .find(|c| c["type"] == kind)
+                    .cloned()
+            };
+            let (ready, stalled) = (find("Ready")?, find("Stalled")?);
+            let message = stalled["message"].as_str()?;
+            let all = words.iter().all(|word| message.contains(word)) && stalled["reason"] == reason;
+            (all && ready["status"] == "False" && ready["message"] == stalled["message"]).then_some(())
+        });
+        if let Err(error) = found.await {
+            panic!("{error}: {words:?}; it is {:#}", self.status("GitSource", name).await);
         }
-        let ready = self.condition("GitSource", name, "Ready", "False", reason).await;
-        assert_eq!(ready["message"], found["message"]);
     }
 
     /// Waits until an object is as it should be; how long that took.

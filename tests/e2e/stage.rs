@@ -154,7 +154,9 @@ impl Stage {
     /// Every request of the operator that the API server has answered.
     pub fn audit(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.cluster.audit_log()).unwrap();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// Runs a command of `homeostat` as the administrator: exit code, standard output, standard error.

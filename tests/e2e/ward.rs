@@ -42,7 +42,8 @@ impl<'a> Ward<'a> {
 
     /// A Deployment all of whose pods are Ready.
     pub async fn deploy(&self, name: &str, replicas: u32) {
-        let yaml = deployment(name, replicas, "10m").replace("namespace: default", &format!("namespace: {}", self.namespace));
+        let yaml =
+            deployment(name, replicas, "10m").replace("namespace: default", &format!("namespace: {}", self.namespace));
         self.stage.apply(&yaml).await;
         self.all_ready(name, replicas).await;
     }
@@ -60,7 +61,10 @@ impl<'a> Ward<'a> {
     /// The pods of a Deployment that are not going away, oldest first.
     pub async fn pods(&self, app: &str) -> Vec<Pod> {
         let api: Api<Pod> = Api::namespaced(self.stage.client.clone(), &self.namespace);
-        let list = api.list(&ListParams::default().labels(&format!("app={app}"))).await.unwrap();
+        let list = api
+            .list(&ListParams::default().labels(&format!("app={app}")))
+            .await
+            .unwrap();
         let mut pods = list.items;
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         pods.sort_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.name_any()));
@@ -102,13 +106,18 @@ impl<'a> Ward<'a> {
 
     /// The status of a HealingPolicy.
     pub async fn status(&self, policy: &str) -> Value {
-        let object = self.stage.read("homeostat.dev/v1alpha1", "HealingPolicy", &self.namespace, policy);
+        let object = self
+            .stage
+            .read("homeostat.dev/v1alpha1", "HealingPolicy", &self.namespace, policy);
         object.await["status"].clone()
     }
 
     /// Waits until a condition of a HealingPolicy has a status and a reason; its message.
     pub async fn condition(&self, policy: &str, kind: &str, status: &str, reason: &str) -> String {
-        let what = format!("HealingPolicy {}/{policy} to be {kind}={status} {reason}", self.namespace);
+        let what = format!(
+            "HealingPolicy {}/{policy} to be {kind}={status} {reason}",
+            self.namespace
+        );
         let found = wait::until(what, LIMIT, || async {
             let stored = self.status(policy).await;
             let conditions = stored["conditions"].as_array()?;
@@ -127,7 +136,11 @@ impl<'a> Ward<'a> {
         let what = format!("an incident of {}/{policy} to be {phase}", self.namespace);
         let found = wait::until(what, LIMIT, || async {
             let stored = self.status(policy).await;
-            stored["incidents"].as_array()?.iter().find(|i| i["phase"] == phase).cloned()
+            stored["incidents"]
+                .as_array()?
+                .iter()
+                .find(|i| i["phase"] == phase)
+                .cloned()
         });
         match found.await {
             Ok(incident) => incident,

@@ -20,7 +20,7 @@ use super::{FIELD_MANAGER, call};
 use crate::api::GROUP;
 use crate::core::names::{ActionId, ObjectRef, PolicyKind, Uid};
 use crate::core::time::{Span, Time};
-use crate::telemetry::metrics::{EventLabels, Metrics};
+use crate::telemetry::metrics::{Metrics, WriteLabels};
 use limit::{Limiter, Rate};
 
 /// How many notices may wait; more are dropped and counted.
@@ -111,7 +111,9 @@ impl Notices {
 }
 
 fn count(metrics: &Metrics, outcome: &str) {
-    let labels = EventLabels { event: outcome.into() };
+    let labels = WriteLabels {
+        outcome: outcome.into(),
+    };
     metrics.notices.get_or_create(&labels).inc();
 }
 
