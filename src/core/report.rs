@@ -41,6 +41,22 @@ impl Report {
         }
     }
 
+    /// Of a configuration that is in use.
+    #[must_use]
+    pub fn accepted(policy: &PolicyKey, generation: i64) -> Self {
+        Self {
+            policy: policy.clone(),
+            generation,
+            conditions: vec![ConditionReport {
+                kind: "Ready".into(),
+                status: Status::True,
+                reason: Reason::Accepted,
+                message: "in use".into(),
+            }],
+            detail: Detail::None,
+        }
+    }
+
     /// The condition of this type.
     #[must_use]
     pub fn condition(&self, kind: &str) -> Option<&ConditionReport> {
@@ -67,7 +83,7 @@ pub struct ConditionReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Detail {
-    /// Nothing more: the policy is invalid.
+    /// Nothing more: the policy is invalid, or only a configuration.
     None,
     /// Of a ScalingPolicy.
     Scaling(Box<ScalingReport>),

@@ -121,7 +121,7 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         unclear,
         watching.clone(),
     ));
-    let (servers, known_servers) = watch::channel(poller::Servers::default());
+    let (servers, known_servers) = watch::channel(None);
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
     tokio::spawn(poller::run(
         published.queries,
@@ -135,7 +135,6 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         client.clone(),
         around.namespace.clone(),
         servers,
-        status.clone(),
         watching,
     ));
     let (orders, restores) = mpsc::channel(64);
@@ -212,7 +211,7 @@ impl Term<'_> {
         self.publisher.publish(&self.engine);
         self.around.metrics.decided(&plan, &self.engine);
         self.next_step = wake(&plan);
-        self.actor.carry_out(Arc::new(plan)).await;
+        self.actor.carry_out(Arc::new(plan), &self.engine).await;
     }
 
     fn set_ready(&self) {

@@ -6,6 +6,7 @@ use super::metrics::{
 };
 use crate::core::engine::Engine;
 use crate::core::event::{Event, Outcome};
+use crate::core::names::PolicyKey;
 use crate::core::plan::{Action, Deed, Plan};
 use crate::core::reason::Reason;
 use crate::core::report::{Decision, Detail, HealingReport, IncidentPhase, NodesReport, Report};
@@ -18,7 +19,7 @@ impl Metrics {
             Event::Pod(_) | Event::PodGone(_) => "Pod",
             Event::Node(_) | Event::NodeGone(_) | Event::NodeFailed { .. } => "Node",
             Event::Sample { .. } => "Sample",
-            Event::Target { .. } => "Target",
+            Event::Target { .. } | Event::TargetUnusable { .. } => "Target",
             Event::Outcome { .. } => "Outcome",
             Event::Declared { .. } | Event::DeclaredObject { .. } => "Declared",
             Event::View { .. } => "View",
@@ -27,14 +28,22 @@ impl Metrics {
             | Event::HealingPolicy { .. }
             | Event::PolicyInvalid { .. }
             | Event::PolicyGone(_) => "Policy",
-            Event::Own(_) | Event::Limits(_) => "Config",
+            Event::Own(_) | Event::Limits(_) | Event::ConfigAccepted { .. } => "Config",
         };
         self.events_observed
             .get_or_create(&EventLabels { event: kind.into() })
             .inc();
         if let Event::PolicyGone(key) = event {
-            self.policy_ready.clear();
-            tracing::debug!(policy = %key, "gone");
+            self.forget(key);
+        }
+    }
+
+    /// Takes away what tells of a policy that is gone.
+    fn forget(&self, policy: &PolicyKey) {
+        for status in [Status::True, Status::False, Status::Unknown] {
+            for reason in Reason::ALL {
+                self.policy_ready.remove(&ready_labels(policy, status, *reason));
+            }
         }
     }
 
@@ -73,18 +82,7 @@ impl Metrics {
 
     fn ready(&self, report: &Report) {
         let Some(ready) = report.condition("Ready") else { return };
-        let status = match ready.status {
-            Status::True => "True",
-            Status::False => "False",
-            Status::Unknown => "Unknown",
-        };
-        let labels = ReadyLabels {
-            kind: report.policy.kind.as_str().into(),
-            namespace: report.policy.namespace.clone(),
-            name: report.policy.name.clone(),
-            status: status.into(),
-            reason: ready.reason.as_str().into(),
-        };
+        let labels = ready_labels(&report.policy, ready.status, ready.reason);
         self.policy_ready.get_or_create(&labels).set(1);
     }
 
@@ -228,5 +226,20 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+}
+
+fn ready_labels(policy: &PolicyKey, status: Status, reason: Reason) -> ReadyLabels {
+    let status = match status {
+        Status::True => "True",
+        Status::False => "False",
+        Status::Unknown => "Unknown",
+    };
+    ReadyLabels {
+        kind: policy.kind.as_str().into(),
+        namespace: policy.namespace.clone(),
+        name: policy.name.clone(),
+        status: status.into(),
+        reason: reason.as_str().into(),
     }
 }

@@ -18,6 +18,8 @@ use crate::core::time::Time;
 const QUEUE: usize = 1024;
 /// The API server refuses longer notes.
 const NOTE_MAX: usize = 1000;
+/// Of the object's name in the Event's own.
+const NAME_MAX: usize = 200;
 
 /// One event to be written.
 #[derive(Clone, Debug)]
@@ -85,10 +87,11 @@ fn event(notice: &Notice, instance: &str, count: u64) -> Event {
     } else {
         &about.namespace
     };
+    let stem = about.name.get(..NAME_MAX).unwrap_or(&about.name);
     let at = Timestamp::from_millisecond(notice.at.as_millis()).unwrap_or_default();
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{}.{:x}{count:04x}", about.name, notice.at.as_millis())),
+            name: Some(format!("{stem}.{:x}{count:04x}", notice.at.as_millis())),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },

@@ -9,13 +9,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::api::{GROUP, VERSION};
+use crate::core::engine::Engine;
 use crate::core::event::{Event, Outcome};
-use crate::core::names::{ObjectRef, PolicyKey};
-use crate::core::plan::{Action, Deed, Plan, Refusal};
+use crate::core::names::{ObjectRef, PolicyKey, Uid};
+use crate::core::plan::{Action, Deed, Plan};
 use crate::core::policy::Mode;
 use crate::core::report::Report;
 use crate::core::time::Time;
+use crate::edge::kube::announce::{Announcer, object_of};
 use crate::edge::kube::events::{Notice, Notices};
 use crate::edge::kube::execute::Executor;
 use crate::edge::kube::feed::Feed;
@@ -37,6 +38,7 @@ pub(super) struct Actor {
     metrics: Metrics,
     permits: Arc<Semaphore>,
     running: JoinSet<()>,
+    announcer: Announcer,
 }
 
 impl Actor {
@@ -58,16 +60,19 @@ impl Actor {
             metrics,
             permits,
             running: JoinSet::new(),
+            announcer: Announcer::default(),
         }
     }
 
     /// Starts what the plan says; does not wait for it.
-    pub(super) async fn carry_out(&mut self, plan: Arc<Plan>) {
+    pub(super) async fn carry_out(&mut self, plan: Arc<Plan>, engine: &Engine) {
         while self.running.try_join_next().is_some() {}
         for refusal in &plan.refusals {
             tracing::info!(policy = %refusal.policy, subject = %refusal.subject, verb = refusal.verb,
                 reason = %refusal.reason, message = refusal.message, "refused");
-            self.notices.send(refused(refusal, plan.at));
+        }
+        for notice in self.announcer.notices(&plan, engine) {
+            self.notices.send(notice);
         }
         let mut intents: BTreeMap<&PolicyKey, &Report> = BTreeMap::new();
         for report in &plan.reports {
@@ -81,15 +86,16 @@ impl Actor {
         for action in &plan.actions {
             if action.mode == Mode::DryRun {
                 tracing::info!(policy = %action.policy, verb = action.what.verb(), message = action.message, "would act");
-                self.notices.send(announced(action, plan.at, None));
+                self.notices.send(announced(action, plan.at, None, engine.uid_of(&action.policy)));
                 continue;
             }
             let intent = intents.get(&action.policy).map(|r| (*r).clone());
-            self.start(action.clone(), intent, plan.at);
+            let uid = engine.uid_of(&action.policy).cloned();
+            self.start(action.clone(), intent, plan.at, uid);
         }
     }
 
-    fn start(&mut self, action: Action, intent: Option<Report>, at: Time) {
+    fn start(&mut self, action: Action, intent: Option<Report>, at: Time, uid: Option<Uid>) {
         let (executor, status, notices) = (self.executor.clone(), self.status.clone(), self.notices.clone());
         let (feed, again, metrics) = (self.feed.clone(), self.again.clone(), self.metrics.clone());
         let permits = Arc::clone(&self.permits);
@@ -112,7 +118,9 @@ impl Actor {
                 subject = %action.what.subject(), reason = %action.reason, message = action.message,
                 outcome = ?outcome, "acted");
             if !matches!(outcome, Outcome::Skipped { .. }) {
-                notices.send(announced(&action, at, Some(&outcome)));
+                let notice = announced(&action, at, Some(&outcome), uid.as_ref());
+                notices.send(on_subject(&action, &notice));
+                notices.send(notice);
             }
             let unclear = !matches!(outcome, Outcome::Done | Outcome::Skipped { .. });
             feed.send(Event::Outcome {
@@ -137,31 +145,8 @@ impl Actor {
     }
 }
 
-/// The policy as an object.
-fn object_of(policy: &PolicyKey) -> ObjectRef {
-    ObjectRef::new(
-        &format!("{GROUP}/{VERSION}"),
-        policy.kind.as_str(),
-        &policy.namespace,
-        &policy.name,
-    )
-}
-
-fn refused(refusal: &Refusal, at: Time) -> Notice {
-    Notice {
-        regarding: object_of(&refusal.policy),
-        uid: None,
-        related: Some(refusal.subject.clone()),
-        warning: true,
-        reason: refusal.reason.as_str().into(),
-        action: format!("Refuse{}", refusal.verb),
-        note: refusal.message.clone(),
-        at,
-    }
-}
-
 /// What was done, or in dry-run mode would have been.
-fn announced(action: &Action, at: Time, outcome: Option<&Outcome>) -> Notice {
+fn announced(action: &Action, at: Time, outcome: Option<&Outcome>, uid: Option<&Uid>) -> Notice {
     let (warning, note) = match outcome {
         None => (false, format!("would: {}", action.message)),
         Some(Outcome::Done) => (false, action.message.clone()),
@@ -175,12 +160,22 @@ fn announced(action: &Action, at: Time, outcome: Option<&Outcome>) -> Notice {
     };
     Notice {
         regarding: object_of(&action.policy),
-        uid: None,
+        uid: uid.cloned(),
         related: Some(action.what.subject()),
         warning,
         reason: action.reason.as_str().into(),
         action: action.what.verb().into(),
         note,
         at,
+    }
+}
+
+/// The same on the object that was acted upon, where its owner looks.
+fn on_subject(action: &Action, notice: &Notice) -> Notice {
+    Notice {
+        regarding: action.what.subject(),
+        uid: action.what.uid().cloned(),
+        related: Some(notice.regarding.clone()),
+        ..notice.clone()
     }
 }
