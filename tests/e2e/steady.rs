@@ -108,7 +108,6 @@ async fn the_api_server_restarts(stage: &mut Stage, fake: &Fake, operator: &Oper
     .unwrap();
     // The load moves meanwhile.
     fake.set("own25", Answer::Value(500.0));
-    fake.asked_more("own25", 2).await;
     stage.cluster.start_again(Component::ApiServer).await.unwrap();
     stage.delete("homeostat.dev/v1alpha1", "ScalingPolicy", "app-0").await;
     stage.wants("app-25", 5).await;

@@ -16,7 +16,7 @@ const CASES: [Case; 13] = [
     ("huge", "fake", "huge", "QueryFailed", &["TooLarge", "the query must give one number"], "TooLarge"),
     ("busy", "fake", "busy", "QueryFailed", &["HTTP 503", "overloaded or starting"], "Status"),
     ("hang", "fake", "hang", "QueryFailed", &["Timeout", "no answer within 1s"], "Timeout"),
-    ("nowhere", "nowhere", "x", "QueryFailed", &["no Prometheus server of this name", "default, fake"], "UnknownServer"),
+    ("nowhere", "nowhere", "x", "QueryFailed", &["no Prometheus server of this name", "default, down, fake, locked"], "UnknownServer"),
     ("down", "down", "x", "QueryFailed", &["no connection to http", "is it up"], "Unreachable"),
     ("locked", "locked", "x", "QueryFailed", &["no Secret homeostat-system/prom", "key token"], "UnknownServer"),
     ("fine", "fake", "fine", "", &[], "Value"),

@@ -56,18 +56,18 @@ pub async fn somebody_who_sets_it_back(scene: &Scene) {
 
 pub async fn a_person_who_switches_it_off(scene: &Scene) {
     let Scene { stage, fake, .. } = scene;
-    fake.set("off", Answer::Value(300.0));
-    stage.apply(&deployment("off", 1, "10m")).await;
-    stage.apply(&policy("off", "")).await;
-    stage.wants("off", 3).await;
-    set_replicas(stage, "off", 0).await;
-    let found = stage.condition("ScalingPolicy", "off", "ScalingActive", "False", "ScaledToZero").await;
+    fake.set("resting", Answer::Value(300.0));
+    stage.apply(&deployment("resting", 1, "10m")).await;
+    stage.apply(&policy("resting", "")).await;
+    stage.wants("resting", 3).await;
+    set_replicas(stage, "resting", 0).await;
+    let found = stage.condition("ScalingPolicy", "resting", "ScalingActive", "False", "ScaledToZero").await;
     let message = found["message"].as_str().unwrap_or_default();
     assert!(message.contains("set to 0 replicas by some-gitops-tool"), "{message}");
-    fake.asked_more("off", 5).await;
-    assert_eq!(stage.replicas("off").await, 0, "it stays off");
-    set_replicas(stage, "off", 1).await;
-    stage.wants("off", 3).await;
+    fake.asked_more("resting", 5).await;
+    assert_eq!(stage.replicas("resting").await, 0, "it stays off");
+    set_replicas(stage, "resting", 1).await;
+    stage.wants("resting", 3).await;
 }
 
 pub async fn policies_that_must_not_write(scene: &Scene) {
