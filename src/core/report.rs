@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::names::{ObjectRef, PolicyKey, Uid};
 use super::quantity::{Milli, Replicas};
 use super::reason::Reason;
+use super::sample::QueryError;
 use super::time::Time;
 use super::world::Status;
 
@@ -139,6 +140,9 @@ pub struct TriggerReport {
     pub proposal: Option<Replicas>,
     /// How it fared: `ScaleUp`, `ScaleDown`, `WithinTolerance`, or why it has no proposal (`NoData`, `StaleData`, …).
     pub reason: Reason,
+    /// How its query failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<QueryError>,
     /// In a sentence.
     pub message: String,
 }
@@ -161,6 +165,8 @@ pub struct ScaleEvent {
 pub struct NodesReport {
     /// In the policy's order.
     pub pools: Vec<PoolReport>,
+    /// Unschedulable pods that no pool can help.
+    pub waiting_pods: u32,
 }
 
 /// One pool.
@@ -175,8 +181,10 @@ pub struct PoolReport {
     pub incoming: Replicas,
     /// Nodes that are wanted.
     pub target: Replicas,
-    /// Unschedulable pods that need more nodes than the pool may have, or that fit on none of its nodes.
+    /// Unschedulable pods that fit on its nodes and need more of them than there may be now.
     pub waiting_pods: u32,
+    /// Why the target is what it is.
+    pub reason: Reason,
 }
 
 /// Of a HealingPolicy.
