@@ -5,8 +5,6 @@
 mod cases;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-
 use cases::{Case, Expect};
 use futures::{StreamExt, stream};
 use homeostat_cluster::{Cluster, Options, objects, wait};
@@ -25,7 +23,7 @@ async fn the_api_server_accepts_the_definitions_and_judges_objects_as_their_file
     };
     let cluster = Cluster::start(options).await.unwrap();
     let client = cluster.client().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = homeostat_cluster::root();
     objects::apply_dir(&client, &root.join("crds")).await.unwrap();
     let plurals = established(&client).await;
     assert_eq!(plurals.len(), homeostat::api::all_crds().len());

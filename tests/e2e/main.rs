@@ -5,6 +5,7 @@
 mod crds;
 mod fake;
 mod input;
+mod nodes;
 mod scale;
 mod scaling;
 mod stage;

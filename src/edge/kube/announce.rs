@@ -27,17 +27,22 @@ pub fn object_of(policy: &PolicyKey) -> ObjectRef {
 #[derive(Debug, Default)]
 pub struct Announcer {
     bad: BTreeMap<PolicyKey, BTreeSet<Reason>>,
-    told: BTreeMap<(PolicyKey, Reason), Time>,
+    /// By policy and reason: about what, and when.
+    told: BTreeMap<(PolicyKey, Reason), BTreeMap<String, Time>>,
 }
 
 impl Announcer {
     /// The Events of a plan, those of its actions aside.
     pub fn notices(&mut self, plan: &Plan, engine: &Engine) -> Vec<Notice> {
-        self.told.retain(|_, at| plan.at.since(*at) < QUIET);
+        self.told.retain(|_, subjects| {
+            subjects.retain(|_, at| plan.at.since(*at) < QUIET);
+            !subjects.is_empty()
+        });
         self.bad.retain(|policy, _| engine.state().reports.contains_key(policy));
         let mut notices = Vec::new();
         for refusal in &plan.refusals {
-            if self.is_new(&refusal.policy, refusal.reason, plan.at) {
+            let told = self.told.entry((refusal.policy.clone(), refusal.reason)).or_default();
+            if told.insert(refusal.subject.to_string(), plan.at).is_none() {
                 notices.push(refused(refusal, plan.at, engine));
             }
         }
@@ -47,8 +52,12 @@ impl Announcer {
         notices
     }
 
+    /// Whether nothing was told of a policy for this reason.
     fn is_new(&mut self, policy: &PolicyKey, reason: Reason, at: Time) -> bool {
-        self.told.insert((policy.clone(), reason), at).is_none()
+        let told = self.told.entry((policy.clone(), reason)).or_default();
+        let is_new = told.is_empty();
+        told.insert(String::new(), at);
+        is_new
     }
 
     fn conditions(&mut self, report: &Report, at: Time, engine: &Engine, notices: &mut Vec<Notice>) {

@@ -30,6 +30,9 @@ const AT_ONCE: usize = 8;
 const QUEUE: usize = 4096;
 /// The longest wait before a write that failed is tried again.
 const LAST_DELAY: Duration = Duration::from_secs(30);
+/// The wait before a write that the API server refused is tried again. It refuses any status, whatever it says, of an object
+/// whose spec has a value of another type than one of the definition's rules reads: then Events and metrics must do.
+const REFUSED_DELAY: Duration = Duration::from_secs(300);
 
 /// A report on its way, and whom to tell when it is stored.
 type Job = (Report, Option<oneshot::Sender<bool>>);
@@ -108,6 +111,8 @@ enum End {
     /// Nobody needs it any more: the policy is gone, or another replica leads.
     Pointless,
     Failed,
+    /// As it is, the object takes no status.
+    Refused,
 }
 
 impl Writer {
@@ -126,6 +131,9 @@ impl Writer {
                 let entry = waiting
                     .entry(report.policy.clone())
                     .or_insert_with(|| Waiting::new(report.clone()));
+                if entry.report.generation != report.generation {
+                    entry.next = Instant::now();
+                }
                 entry.report = report;
                 entry.done.extend(done);
             }
@@ -137,8 +145,13 @@ impl Writer {
                     async move {
                         let end = writer.store(&job.report).await;
                         job.tell(matches!(end, End::Stored));
-                        job.next = Instant::now() + job.backoff.next_delay();
-                        matches!(end, End::Failed).then_some(job)
+                        let delay = match end {
+                            End::Stored | End::Pointless => return None,
+                            End::Failed => job.backoff.next_delay(),
+                            End::Refused => REFUSED_DELAY,
+                        };
+                        job.next = Instant::now() + delay;
+                        Some(job)
                     }
                 })
                 .buffer_unordered(AT_ONCE)
@@ -163,9 +176,10 @@ impl Writer {
                 End::Pointless
             }
             Err(error) => {
-                self.count("Failed");
-                tracing::warn!(policy = %report.policy, %error, "a status was not written, and will be tried again");
-                End::Failed
+                let refused = error.code() == Some(422);
+                self.count(if refused { "Refused" } else { "Failed" });
+                tracing::warn!(policy = %report.policy, %error, refused, "a status was not written, and will be tried again");
+                if refused { End::Refused } else { End::Failed }
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Objects that were stored under an older definition and do not fit the one that is installed.
 
-use std::path::Path;
-
 use homeostat_cluster::{objects, wait};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -10,7 +8,7 @@ use serde_json::{Value, json};
 use super::{HELD, Scene, asks};
 use crate::stage::{LIMIT, Stage, deployment};
 
-const NAMES: [&str; 3] = ["wrong-type", "lacking", "bad-status"];
+const NAMES: [&str; 4] = ["wrong-type", "lacking", "hopeless", "bad-status"];
 
 /// Before the operator starts.
 pub async fn store_what_no_longer_parses(stage: &Stage) {
@@ -18,18 +16,18 @@ pub async fn store_what_no_longer_parses(stage: &Stage) {
         stage.apply(&deployment(name, HELD as u32, "10m")).await;
     }
     relax(stage, "scalingpolicies").await;
-    stage
-        .apply(
-            "{apiVersion: homeostat.dev/v1alpha1, kind: ScalingPolicy, metadata: {name: wrong-type, namespace: default}, spec:
-  {scaleTargetRef: {kind: Deployment, name: wrong-type}, minReplicas: two, maxReplicas: 10, triggers: none}}",
-        )
-        .await;
-    stage
-        .apply(
-            "{apiVersion: homeostat.dev/v1alpha1, kind: ScalingPolicy, metadata: {name: lacking, namespace: default}, spec:
-  {scaleTargetRef: {kind: Deployment, name: lacking}}}",
-        )
-        .await;
+    let triggers = "triggers: [{name: load, prometheus: {query: x}, target: {averageValue: '1'}}]";
+    for (name, rest) in [
+        ("wrong-type", format!("maxReplicas: 10, suspend: perhaps, {triggers}")),
+        ("lacking", triggers.to_owned()),
+        ("hopeless", format!("minReplicas: two, maxReplicas: 10, {triggers}")),
+    ] {
+        let policy = format!(
+            "{{apiVersion: homeostat.dev/v1alpha1, kind: ScalingPolicy, metadata: {{name: {name}, namespace: default}},
+  spec: {{scaleTargetRef: {{kind: Deployment, name: {name}}}, {rest}}}}}"
+        );
+        stage.apply(&policy).await;
+    }
     stage.apply(&asks("bad-status", "fake", "status")).await;
     let policy = objects::parse(&asks("bad-status", "fake", "status")).unwrap().remove(0);
     let api: Api<DynamicObject> = objects::api_of(&stage.client, &policy).await.unwrap();
@@ -48,6 +46,10 @@ pub async fn objects_that_no_longer_parse(scene: &Scene) {
         scene.is_counted(name, "InvalidPolicy").await;
         assert_eq!(stage.replicas(name).await, HELD, "{name} is held");
     }
+    // The API server refuses any status of an object with a value that a rule cannot read: here the Event has to do.
+    stage.event("hopeless", "InvalidPolicy").await;
+    scene.is_counted("hopeless", "InvalidPolicy").await;
+    assert_eq!(stage.replicas("hopeless").await, HELD);
     // A status in a shape of long ago is no reason to stop.
     scene.fake.set("status", crate::fake::Answer::Value(800.0));
     stage.wants("bad-status", 8).await;
@@ -71,7 +73,7 @@ pub async fn relax(stage: &Stage, plural: &str) {
 
 /// The definition as it is installed by people.
 pub async fn restore(stage: &Stage, plural: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{plural}.yaml"));
+    let file = homeostat_cluster::root().join(format!("crds/{plural}.yaml"));
     let crd: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     set_schema(stage, plural, &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]).await;
     published(stage, plural, false).await;
