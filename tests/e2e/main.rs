@@ -4,8 +4,10 @@
 
 mod crds;
 mod fake;
+mod git;
 mod input;
 mod nodes;
+mod repo;
 mod scale;
 mod scaling;
 mod stage;

@@ -22,7 +22,7 @@ use crate::core::report::{Detail, Report};
 use crate::edge::retry::Backoff;
 use crate::operator::clock;
 use crate::operator::lease::Leadership;
-use crate::telemetry::metrics::{EventLabels, Metrics};
+use crate::telemetry::metrics::{Metrics, WriteLabels};
 
 /// How many statuses are written at once.
 const AT_ONCE: usize = 8;
@@ -187,7 +187,9 @@ impl Writer {
     fn count(&self, outcome: &str) {
         self.metrics
             .status_writes
-            .get_or_create(&EventLabels { event: outcome.into() })
+            .get_or_create(&WriteLabels {
+                outcome: outcome.into(),
+            })
             .inc();
     }
 
