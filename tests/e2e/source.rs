@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use homeostat_cluster::{objects, wait};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::stage::{LIMIT, Stage};
@@ -105,11 +105,6 @@ impl Stage {
         api.patch(name, &params, &Patch::Merge(patch)).await.unwrap();
     }
 
-    pub async fn delete(&self, api_version: &str, kind: &str, name: &str) {
-        let api = self.api_of(api_version, kind, name).await;
-        api.delete(name, &DeleteParams::default()).await.unwrap();
-    }
-
     /// Waits until a source says that it has applied a revision.
     pub async fn applies(&self, name: &str, revision: &str) {
         self.ask(name).await;
@@ -128,7 +123,13 @@ impl Stage {
         self.ask(name).await;
         let found = wait::until(format!("{name} to be Stalled {reason}"), LIMIT, || async {
             let status = self.status("GitSource", name).await;
-            let find = |kind: &str| status["conditions"].as_array()?.iter().find(|c| c["type"] == kind).cloned();
+            let find = |kind: &str| {
+                status["conditions"]
+                    .as_array()?
+                    .iter()
+                    .find(|c| c["type"] == kind)
+                    .cloned()
+            };
             let (ready, stalled) = (find("Ready")?, find("Stalled")?);
             let message = stalled["message"].as_str()?;
             let all = words.iter().all(|word| message.contains(word)) && stalled["reason"] == reason;

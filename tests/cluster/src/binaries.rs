@@ -105,6 +105,8 @@ fn build_operator() -> Result<PathBuf> {
             "--workspace",
             "--bin",
             "homeostat",
+            "--test",
+            "cluster",
             "--profile",
             profile,
             "--target-dir",
