@@ -3,3 +3,4 @@
 #![allow(clippy::doc_markdown, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod crds;
+mod examples;
