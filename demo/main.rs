@@ -13,6 +13,7 @@ mod record;
 mod replay;
 mod report;
 mod repository;
+mod shop;
 mod stage;
 mod story;
 mod trace;
@@ -133,12 +134,12 @@ async fn run(args: Args) -> ExitCode {
 async fn perform(args: &Args, context: Option<&str>, stage: &mut Stage, record: &Record, view: View) -> Result<()> {
     let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/traces/nasa_http_1min.csv");
     let trace = Trace::read(&trace, 60.0)?;
-    let (load, eyes, replay) = (Load::default(), Eyes::default(), Replay::default());
+    let load = Load::new(Replay::first_load(&trace));
+    let (eyes, replay) = (Eyes::default(), Replay::default());
     let mut tasks = JoinSet::new();
     let began = Time::from_millis(Timestamp::now().as_millisecond());
     let began = Time::from_millis(began.as_millis() - (record.seconds() * 1000.0) as i64);
     stage.set(context, &load, &mut tasks, &|text| view.say(text)).await?;
-    Replay::prepare(&trace, &load);
     let follower = Follower::new(stage.journal(), record.clone(), began);
     let client = stage.client()?;
     let watching = eyes

@@ -35,14 +35,14 @@ impl Replay {
             tick.tick().await;
             let minute = self.minute().unwrap_or(FROM);
             let a_minute = trace.at(DAY + minute * 60.0, gap);
-            load.with(|shop| shop.load = a_minute.map(|requests| requests / 60.0 * SPEED));
+            load.with(|shop| shop.load = a_minute.map(a_second));
         }
     }
 
-    /// The load before the replay begins.
-    pub fn prepare(trace: &Trace, load: &Load) {
-        let a_minute = trace.at(DAY + FROM * 60.0, Gap::Hold);
-        load.with(|shop| shop.load = a_minute.map(|requests| requests / 60.0 * SPEED));
+    /// Requests a second before the replay begins.
+    #[must_use]
+    pub fn first_load(trace: &Trace) -> Option<f64> {
+        trace.at(DAY + FROM * 60.0, Gap::Hold).map(a_second)
     }
 
     /// Minutes since midnight of the recorded day; `None` before the replay begins.
@@ -63,6 +63,11 @@ impl Replay {
             .await
             .map(|_| ())
     }
+}
+
+/// Requests a second, of the requests that the log has in a minute.
+fn a_second(a_minute: f64) -> f64 {
+    a_minute / 60.0 * SPEED
 }
 
 /// A time of day as people write it.

@@ -10,7 +10,8 @@ use crate::view::span;
 const WIDTH: f64 = 1120.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 34.0;
+/// Room for the numbers of the acts and the first panel's name.
+const TOP: f64 = 56.0;
 /// Between two panels: room for the name of the lower one.
 const GAP: f64 = 38.0;
 
@@ -253,6 +254,8 @@ fn times(book: &Book, axis: &Axis, bottom: f64) -> String {
             "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{words}</text>"
         );
     };
+    label(LEFT - 34.0, bottom + 18.0, "demo");
+    label(LEFT - 34.0, bottom + 36.0, "13 July");
     let mut at = (axis.from / 30.0).ceil() * 30.0;
     while at <= axis.to {
         label(axis.x(at), bottom + 18.0, &span(at));
@@ -262,12 +265,8 @@ fn times(book: &Book, axis: &Axis, bottom: f64) -> String {
     for point in &book.points {
         let Some(minute) = point.minute else { continue };
         let now = (minute / 180.0).floor();
-        if hour != Some(now as i64) && minute % 180.0 < 20.0 {
-            label(
-                axis.x(point.at),
-                bottom + 36.0,
-                &format!("{} o'clock", clock(now * 180.0)),
-            );
+        if hour != Some(now as i64) && minute % 180.0 < 20.0 && now < 8.0 {
+            label(axis.x(point.at), bottom + 36.0, &clock(now * 180.0));
             hour = Some(now as i64);
         }
     }

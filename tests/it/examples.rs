@@ -1,8 +1,8 @@
 //! The examples: every object of Homeostat's kinds in them is accepted, and what the demo replays and models is as its
 //! documentation says.
 
-#[path = "../../demo/load.rs"]
-mod load;
+#[path = "../../demo/shop.rs"]
+mod shop;
 #[path = "../../demo/trace.rs"]
 mod trace;
 
@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use homeostat_cluster::objects;
-use load::{CAPACITY, Shop};
 use serde_json::Value;
+use shop::{CAPACITY, Shop};
 use trace::{Gap, Trace};
 
 use super::crds::{schemas, structural};
@@ -52,6 +52,20 @@ fn policies_are_accepted() {
     }
 }
 
+/// What the demo pushes as a bad commit is bad, and for one reason.
+#[test]
+fn the_bad_commit_is_rejected() {
+    let text = std::fs::read_to_string(examples().join("shop/deploy/scaling.yaml")).unwrap();
+    assert!(text.contains("maxReplicas: 30"));
+    let bad = objects::parse(&text.replace("maxReplicas: 30", "maxReplicas: 1")).unwrap();
+    let verdict = structural::verdict(&schemas()["ScalingPolicy"], &serde_json::to_value(&bad[0]).unwrap());
+    assert_eq!(verdict.len(), 1, "{verdict:?}");
+    assert!(
+        verdict[0].contains("maxReplicas must be at least minReplicas"),
+        "{verdict:?}"
+    );
+}
+
 /// What the shop's repository declares, its GitSource allows and its ServiceAccount may apply.
 #[test]
 fn the_shop_may_apply_what_it_declares() {
@@ -59,7 +73,7 @@ fn the_shop_may_apply_what_it_declares() {
     objects_below(&examples().join("shop/bootstrap"), &mut bootstrap);
     let mut declared = Vec::new();
     objects_below(&examples().join("shop/deploy"), &mut declared);
-    let all = |kind: &str| bootstrap.iter().map(|(_, o)| o).filter(move |o| o["kind"] == kind);
+    let all = |kind: &'static str| bootstrap.iter().map(|(_, o)| o).filter(move |o| o["kind"] == kind);
     let allowed: Vec<Value> = all("GitSource")
         .flat_map(|o| o["spec"]["kinds"].as_array().unwrap().clone())
         .collect();
@@ -147,10 +161,7 @@ fn the_load_depends_on_the_ready_pods() {
     let seen: BTreeMap<usize, (f64, f64, f64)> = [2, 5, 10]
         .into_iter()
         .map(|pods| {
-            let mut shop = Shop {
-                load: Some(600.0),
-                ..Shop::default()
-            };
+            let mut shop = Shop::with_load(Some(600.0));
             shop.set_ready(&ready(pods));
             shop.advance(1.0);
             (pods, (value(&shop, "http_requests_total"), shop.waiting, shop.per_pod))
@@ -167,10 +178,7 @@ fn the_load_depends_on_the_ready_pods() {
 
 #[test]
 fn what_waits_is_served_later_or_given_up() {
-    let mut shop = Shop {
-        load: Some(300.0),
-        ..Shop::default()
-    };
+    let mut shop = Shop::with_load(Some(300.0));
     for _ in 0..100 {
         shop.advance(1.0);
     }
@@ -188,7 +196,7 @@ fn what_waits_is_served_later_or_given_up() {
 
 #[test]
 fn without_a_known_load_there_is_no_metric() {
-    let mut shop = Shop::default();
+    let mut shop = Shop::with_load(None);
     shop.set_ready(&ready(3));
     assert_eq!(shop.metrics(), "");
 }
