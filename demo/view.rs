@@ -13,7 +13,7 @@ const NUMBERS_EVERY: f64 = 10.0;
 /// Width of the curves.
 const CURVE: usize = 56;
 /// Actions that the picture shows.
-const DEEDS: usize = 6;
+const DEEDS: usize = 4;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// How things are shown.
