@@ -12,6 +12,7 @@ use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,7 @@ use crate::edge::kube::status::StatusWriter;
 use crate::edge::kube::watch::{ViewPart, Watching};
 use crate::edge::kube::{config, convert, health, policies, targets, watch as watching};
 use crate::edge::prometheus::poller;
+use crate::edge::sync;
 use crate::telemetry::metrics::Metrics;
 use act::Actor;
 
@@ -40,6 +42,9 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 2048;
 /// Between two steps: what changes together is decided together.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// After the end of a term, syncs of GitSources that are under way get this long.
+const SYNCING: Duration = Duration::from_secs(2);
 
 /// What a term needs from the process.
 pub(super) struct Surroundings {
@@ -65,7 +70,7 @@ pub(super) enum End {
 pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> Result<End, JournalError> {
     let stop = shutdown.child_token();
     let (feed, events) = Feed::new(QUEUE);
-    let (publisher, actor) = start(around, &feed, &stop);
+    let (publisher, actor, syncing) = start(around, &feed, &stop);
     let journal = Journal::open(around.journal.clone(), around.journal_bounds, around.metrics.clone())?;
     let mut engine = Engine::new(clock::now());
     let own = Event::Own(around.own.clone());
@@ -84,11 +89,14 @@ pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> R
     let end = turn.drive(&shutdown).await;
     turn.actor.finish().await;
     stop.cancel();
+    if tokio::time::timeout(SYNCING, syncing).await.is_err() {
+        tracing::warn!("GitSources were still being synced at the end; they are looked at anew next time");
+    }
     Ok(end)
 }
 
 /// Starts everything that observes and acts.
-fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publisher, Actor) {
+fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publisher, Actor, JoinHandle<()>) {
     let client = &around.client;
     let watching = Watching {
         feed: feed.clone(),
@@ -131,6 +139,19 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         stop.clone(),
     ));
     let status = StatusWriter::spawn(client.clone(), leadership.clone(), metrics.clone(), stop.clone());
+    let (orders, restores) = mpsc::channel(64);
+    let syncing = sync::Surroundings {
+        config: around.config.clone(),
+        client: client.clone(),
+        leadership: leadership.clone(),
+        feed: feed.clone(),
+        notices: around.notices.clone(),
+        metrics: metrics.clone(),
+        owned: published.owned,
+        work_dir: around.work_dir.clone(),
+        shutdown: stop.clone(),
+    };
+    let syncing = tokio::spawn(sync::run(syncing, watching.clone(), restores));
     tokio::spawn(config::run(
         client.clone(),
         around.namespace.clone(),
@@ -138,11 +159,9 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         status.clone(),
         watching,
     ));
-    let (orders, restores) = mpsc::channel(64);
-    let _ = (restores, &around.config, &around.work_dir, published.owned);
     let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
     let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), again, metrics);
-    (publisher, actor)
+    (publisher, actor, syncing)
 }
 
 struct Term<'a> {

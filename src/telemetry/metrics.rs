@@ -196,6 +196,8 @@ metrics! {
     status_writes: Counter Family<EventLabels, Counter> = Family::default();
     /// Syncs of GitSources, by outcome
     git_syncs: Counter Family<SyncLabels, Counter> = Family::default();
+    /// 1 while the GitSource's repository is applied and nothing is wrong, otherwise 0
+    git_ready: Gauge Family<SourceLabels, Gauge> = Family::default();
     /// Objects that the GitSource's applied revision declares
     git_objects: Gauge Family<SourceLabels, Gauge> = Family::default();
     /// Bytes written to the journal

@@ -2,10 +2,11 @@
 
 use super::metrics::{
     ActionLabels, EventLabels, HealLabels, LimitLabels, Metrics, PoolLabels, ReadyLabels, RefusalLabels, ScaleLabels,
-    ScalingLabels, TriggerLabels, ViewLabels,
+    ScalingLabels, SourceLabels, SyncLabels, TriggerLabels, ViewLabels,
 };
 use crate::core::engine::Engine;
 use crate::core::event::{Event, Outcome};
+use crate::core::names::PolicyKey;
 use crate::core::plan::{Action, Deed, Plan};
 use crate::core::reason::Reason;
 use crate::core::report::{Decision, Detail, HealingReport, IncidentPhase, NodesReport, Report};
@@ -228,5 +229,32 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// Counts one sync of a GitSource: how it ended, and after a good one how many objects are declared.
+    pub fn synced(&self, source: &PolicyKey, outcome: &str, objects: Option<usize>) {
+        let (namespace, name) = (source.namespace.clone(), source.name.clone());
+        let labels = SyncLabels {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            outcome: outcome.into(),
+        };
+        self.git_syncs.get_or_create(&labels).inc();
+        let labels = SourceLabels { namespace, name };
+        self.git_ready.get_or_create(&labels).set(i64::from(objects.is_some()));
+        if let Some(objects) = objects {
+            let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+            self.git_objects.get_or_create(&labels).set(objects);
+        }
+    }
+
+    /// A GitSource is gone.
+    pub fn forget_source(&self, source: &PolicyKey) {
+        let labels = SourceLabels {
+            namespace: source.namespace.clone(),
+            name: source.name.clone(),
+        };
+        self.git_ready.remove(&labels);
+        self.git_objects.remove(&labels);
     }
 }

@@ -26,7 +26,7 @@ pub const FIELD_MANAGER: &str = "homeostat";
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The API server answered with an error.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", words(source))]
     Api {
         /// What was tried.
         what: String,
@@ -39,6 +39,14 @@ pub enum CallError {
         /// What was tried.
         what: String,
     },
+}
+
+/// The API server's own words, without the rest of its answer.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 impl CallError {
