@@ -21,7 +21,7 @@ mod view;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ async fn run(args: Args) -> ExitCode {
 
 /// Sets the stage and plays the story.
 async fn perform(args: &Args, context: Option<&str>, stage: &mut Stage, record: &Record, view: View) -> Result<()> {
-    let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/traces/nasa_http_1min.csv");
+    let trace = homeostat_cluster::root().join("examples/traces/nasa_http_1min.csv");
     let trace = Trace::read(&trace, 60.0)?;
     let load = Load::new(Replay::first_load(&trace));
     let (eyes, replay) = (Eyes::default(), Replay::default());

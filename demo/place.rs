@@ -92,7 +92,7 @@ impl Place {
         if self.cluster.is_some() {
             return Ok(());
         }
-        let stages = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/stages");
+        let stages = homeostat_cluster::root().join("tests/cluster/stages");
         let mut command = vec![
             self.binaries.kwok.clone().into(),
             format!("--kubeconfig={}", self.kubeconfig.display()).into(),
@@ -100,8 +100,10 @@ impl Place {
             "--node-lease-duration-seconds=40".into(),
             format!("--server-address=127.0.0.1:{}", port::free()?).into(),
         ];
-        command
-            .extend(["node", "node-chaos", "pod", "pod-chaos"].map(|s| format!("--config={stages}/{s}.yaml").into()));
+        command.extend(
+            ["node", "node-chaos", "pod", "pod-chaos"]
+                .map(|s| format!("--config={}/{s}.yaml", stages.display()).into()),
+        );
         let spec = Spec {
             command,
             log: dir.join("kwok.log"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use homeostat::api::all_crds;
 use homeostat_cluster::guarded::{Guarded, Spec};
-use homeostat_cluster::{Error, Prometheus, Result, objects, port, prometheus, wait};
+use homeostat_cluster::{Error, Prometheus, Result, binaries, objects, port, prometheus, root, wait};
 use kube::{Client, ResourceExt};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -57,7 +57,9 @@ impl Stage {
         tasks: &mut JoinSet<()>,
         say: &impl Fn(&str),
     ) -> Result<()> {
-        let operator = operator_binary()?;
+        let operator = tokio::task::spawn_blocking(binaries::operator)
+            .await
+            .map_err(|e| Error::new("build", e))??;
         let mut place = match context {
             Some(context) => {
                 let place = Place::existing(context, self.dir.path()).await?;
@@ -166,7 +168,7 @@ impl Stage {
             (None, Some(place)) => format!("export KUBECONFIG={}", place.kubeconfig.display()),
             (None, None) => String::new(),
         };
-        let homeostat = operator_binary()
+        let homeostat = binaries::operator()
             .map(|path| path.display().to_string())
             .unwrap_or_default();
         let journal = self.journal().display().to_string();
@@ -219,19 +221,6 @@ impl Stage {
 
 fn unset() -> Error {
     Error("the stage is not set".into())
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// `homeostat`, beside the folder of the examples.
-fn operator_binary() -> Result<PathBuf> {
-    let own = std::env::current_exe().map_err(|e| Error::new("find the operator", e))?;
-    let found = own.ancestors().nth(2).map(|folder| folder.join("homeostat"));
-    found
-        .filter(|path| path.is_file())
-        .ok_or_else(|| Error("the operator is not built: run `cargo build`, with --release if the demo is".into()))
 }
 
 async fn install(client: &Client, before: Option<&Before>) -> Result<()> {

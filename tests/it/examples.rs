@@ -17,7 +17,7 @@ use trace::{Gap, Trace};
 use super::crds::{schemas, structural};
 
 fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+    homeostat_cluster::root().join("examples")
 }
 
 /// Every object of the YAML files below a folder, with its file.
