@@ -227,13 +227,18 @@ fn source(found: &GitSource) -> SourceSeen {
     }
 }
 
-/// A revision as people read it: `main@4f2c9e1`.
+/// A text with its revisions as people read them: `main@4f2c9e1`.
 #[must_use]
-pub fn short(revision: &str) -> String {
-    match revision.split_once("@sha1:") {
-        Some((branch, hash)) => format!("{branch}@{}", hash.get(..7).unwrap_or(hash)),
-        None => revision.to_owned(),
+pub fn short(text: &str) -> String {
+    let mut parts = text.split("@sha1:");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hash = part.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(part.len());
+        short.push('@');
+        short += &part[..hash.min(7)];
+        short += &part[hash..];
     }
+    short
 }
 
 fn in_words(source: &SourceSeen) -> String {

@@ -134,7 +134,8 @@ async fn run(args: Args) -> ExitCode {
 async fn perform(args: &Args, context: Option<&str>, stage: &mut Stage, record: &Record, view: View) -> Result<()> {
     let trace = homeostat_cluster::root().join("examples/traces/nasa_http_1min.csv");
     let trace = Trace::read(&trace, 60.0)?;
-    let load = Load::new(Replay::first_load(&trace));
+    // The shop has not opened yet.
+    let load = Load::new(Some(0.0));
     let (eyes, replay) = (Eyes::default(), Replay::default());
     let mut tasks = JoinSet::new();
     let began = Time::from_millis(Timestamp::now().as_millisecond());

@@ -7,6 +7,8 @@ use std::time::Duration;
 use homeostat::core::time::Time;
 use tokio::time::Instant;
 
+use crate::eyes::short;
+
 /// One look at everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Point {
@@ -218,7 +220,7 @@ impl Record {
     pub fn tell(&self, deed: Deed) {
         self.with(|book| {
             book.news
-                .push(format!("  {} {}: {}", deed.what, deed.subject, deed.message));
+                .push(format!("  {} {}: {}", deed.what, deed.subject, short(&deed.message)));
             book.deeds.push(deed);
         });
     }

@@ -39,12 +39,6 @@ impl Replay {
         }
     }
 
-    /// Requests a second before the replay begins.
-    #[must_use]
-    pub fn first_load(trace: &Trace) -> Option<f64> {
-        trace.at(DAY + FROM * 60.0, Gap::Hold).map(a_second)
-    }
-
     /// Minutes since midnight of the recorded day; `None` before the replay begins.
     #[must_use]
     pub fn minute(&self) -> Option<f64> {

@@ -206,6 +206,10 @@ impl Stage {
             let _ = tokio::task::spawn_blocking(move || operator.terminate(Duration::from_secs(15))).await;
         }
         self.prometheus = None;
+        if std::env::var_os("KEEP_LOGS").is_some() {
+            self.dir.disable_cleanup(true);
+            say(&format!("logs and journal are in {}", self.dir.path().display()));
+        }
         if let Some(before) = self.before.take() {
             say("removing what the demo made from the cluster");
             before.restore(nodes).await?;

@@ -68,30 +68,18 @@ struct Program {
 impl Program {
     fn announce(record: &Record) -> Self {
         Self {
-            sync: record.announce("Git is synced", "the GitSource is Ready at the pushed commit"),
-            nodes: record.announce(
-                "The pool makes its first nodes",
-                "2 nodes and 2 pods Ready where there was no node",
-            ),
-            follow: record.announce(
-                "Replicas follow the load",
-                format!("at least {} pods Ready at the peak", acts::PEAK_PODS),
-            ),
-            grow: record.announce(
-                "Pods overflow, the pool grows",
-                format!("at least {} nodes Ready", acts::PEAK_NODES),
-            ),
-            crash: record.announce("A pod crash-loops", "it is evicted, and a new one is Ready"),
-            service: record.announce("A Service is deleted", "it is back within 2 s"),
-            edit: record.announce("A Deployment is edited by hand", "it is as in Git within 2 s"),
-            bad: record.announce(
-                "A bad commit is pushed",
-                "the GitSource is Stalled, the last good revision goes on",
-            ),
-            revert: record.announce("The commit is reverted", "the GitSource is Ready at the new commit"),
+            sync: record.announce("Git sync", "Ready at the pushed commit"),
+            nodes: record.announce("First nodes", "2 nodes, 2 pods Ready, from nothing"),
+            follow: record.announce("Follow the load", format!("{} pods Ready or more", acts::PEAK_PODS)),
+            grow: record.announce("Grow the pool", format!("{} nodes Ready or more", acts::PEAK_NODES)),
+            crash: record.announce("Crash-looping pod", "evicted and replaced"),
+            service: record.announce("Deleted Service", "back within 2 s"),
+            edit: record.announce("Edit by hand", "as in Git within 2 s"),
+            bad: record.announce("Bad commit", "Stalled; the last good one goes on"),
+            revert: record.announce("Revert", "Ready at the new commit"),
             shrink: record.announce(
-                "Night falls, the pool shrinks",
-                format!("at most {} nodes", acts::NIGHT_NODES),
+                "Shrink the pool",
+                format!("{} nodes or fewer at night", acts::NIGHT_NODES),
             ),
         }
     }

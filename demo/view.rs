@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
 
+use crate::eyes::short;
 use crate::record::{Act, Book, Deed, DeedKind, Point, Record, Standing};
 use crate::replay::{SPEED, clock};
 
@@ -174,7 +175,12 @@ impl View {
             DeedKind::Refusal => "2",
         };
         let what = self.paint(colour, &deed.what);
-        format!("  {}  {what} {}: {}", span(deed.seconds), deed.subject, deed.message)
+        format!(
+            "  {}  {what} {}: {}",
+            span(deed.seconds),
+            deed.subject,
+            short(&deed.message)
+        )
     }
 }
 

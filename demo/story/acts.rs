@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{LIMIT, LONG, Observed, Scene};
 use crate::eyes::{Seen, short};
-use crate::record::DeedKind;
+use crate::record::{Book, Deed, Point};
 use crate::stage::Stage;
 
 /// Pods that the launch needs at least; at its peak 1,700 requests a second come in, 80 a pod.
@@ -47,9 +47,9 @@ async fn see<T>(scene: &Scene, what: &str, limit: Duration, look: impl Fn(&Seen)
 }
 
 /// Waits for an action of Homeostat; its sentence.
-async fn told(scene: &Scene, what: &str, is: impl Fn(&crate::record::Deed) -> bool) -> Result<String> {
+async fn told(scene: &Scene, what: &str, is: impl Fn(&Deed) -> bool) -> Result<String> {
     let looking = || async {
-        let found = |book: &mut crate::record::Book| book.deeds.iter().find(|d| is(d)).map(|d| d.message.clone());
+        let found = |book: &mut Book| book.deeds.iter().find(|d| is(d)).map(|d| d.message.clone());
         scene.record.with(found)
     };
     wait::until(what, LIMIT, looking).await
@@ -61,12 +61,11 @@ pub async fn sync(scene: &Scene, stage: &Stage) -> Result<String> {
     stage.bootstrap().await?;
     let objects = see(scene, "the first sync", LIMIT, |seen| {
         let source = &seen.source;
-        let policies = seen.ready_policies.len() == 3;
-        (source.ready && source.applied.ends_with(&head) && policies).then_some(source.objects)
+        (source.ready && source.applied.ends_with(&head)).then_some(source.objects)
     })
     .await?;
     Ok(format!(
-        "{objects} objects at {}, all policies Ready",
+        "{objects} objects at {}",
         short(&scene.eyes.last().source.applied)
     ))
 }
@@ -74,38 +73,43 @@ pub async fn sync(scene: &Scene, stage: &Stage) -> Result<String> {
 /// No node is there: the first pods make the pool give some.
 pub async fn first_nodes(scene: &Scene) -> Result<String> {
     see(scene, "the first nodes and pods", LIMIT, |seen| {
-        (seen.ready() >= 2 && seen.nodes.len() >= 2)
-            .then(|| format!("{} nodes, {} pods Ready", seen.nodes.len(), seen.ready()))
+        let enough = seen.ready() >= 2 && seen.nodes.len() >= 2 && seen.ready_policies.len() == 3;
+        enough.then(|| format!("{} nodes, {} pods, all policies Ready", seen.nodes.len(), seen.ready()))
     })
     .await
 }
 
-/// The morning of the launch.
+/// The morning of the launch, which was at 9:42.
 pub async fn follow(scene: &Scene) -> Result<String> {
     let first = scene.eyes.last().ready();
-    see(scene, "the pods of the peak", LONG, |seen| {
+    scene.replay.reach(10.0).await?;
+    see(scene, "the pods of the peak", LIMIT, |seen| {
         (seen.ready() >= PEAK_PODS).then_some(())
     })
     .await?;
-    let load = scene.record.with(|book| book.points.last().map_or(0.0, |p| p.load));
-    Ok(format!(
-        "{first} → {} pods Ready at {load:.0} requests/s",
-        scene.eyes.last().ready()
-    ))
+    let load = scene.record.with(|book| most(book, |p| p.load));
+    let pods = scene.record.with(|book| most(book, |p| f64::from(p.ready)));
+    Ok(format!("{first} → {pods} pods Ready for {load:.0} requests/s"))
 }
 
 /// Pods that find no room make the pool grow.
 pub async fn grow(scene: &Scene) -> Result<String> {
     let first = scene.eyes.last().nodes.len();
-    let most = see(scene, "the nodes of the peak", LONG, |seen| {
-        (seen.nodes.len() >= PEAK_NODES).then_some(seen.nodes.len())
+    scene.replay.reach(10.0).await?;
+    see(scene, "the nodes of the peak", LIMIT, |seen| {
+        (seen.nodes.len() >= PEAK_NODES).then_some(())
     })
     .await?;
-    let because = told(scene, "the reason of a new node", |deed| {
-        deed.kind == DeedKind::Nodes && deed.what == "AddNode" && deed.reason == "PodsUnschedulable"
+    told(scene, "a node for pods without room", |deed| {
+        deed.what == "AddNode" && deed.reason == "PodsUnschedulable"
     })
     .await?;
-    Ok(format!("{first} → {most} nodes; first: {because}"))
+    let nodes = scene.record.with(|book| most(book, |p| f64::from(p.nodes)));
+    Ok(format!("{first} → {nodes} nodes for pods without room"))
+}
+
+fn most(book: &Book, of: impl Fn(&Point) -> f64) -> f64 {
+    book.points.iter().map(of).fold(0.0, f64::max)
 }
 
 /// One pod begins to crash. Where the scheduler's own scale-down takes it away first, the next one is tried.
@@ -138,10 +142,7 @@ pub async fn crash(scene: &Scene) -> Result<Observed> {
                 (seen.ready() >= seen.wanted).then_some(())
             })
             .await?;
-            let text = format!(
-                "{name} was evicted {:.1} s after it began, and replaced",
-                took.as_secs_f64()
-            );
+            let text = format!("evicted after {:.1} s, replaced", took.as_secs_f64());
             return Ok(Observed { text, took: Some(took) });
         }
         if began.elapsed() > LIMIT {
@@ -199,7 +200,7 @@ pub async fn edit(scene: &Scene) -> Result<Observed> {
     wait::until("the Deployment to be as in Git", LIMIT, restored).await?;
     let took = since.elapsed();
     Ok(Observed {
-        text: format!("image and env are as in Git after {:.2} s", took.as_secs_f64()),
+        text: format!("image and env as in Git after {:.2} s", took.as_secs_f64()),
         took: Some(took),
     })
 }
@@ -214,9 +215,9 @@ pub async fn bad_commit(scene: &Scene, stage: &Stage) -> Result<String> {
     let bad = stage
         .repository()?
         .change(&changes, "Save money: one replica is enough")?;
-    let message = see(scene, "the GitSource to be Stalled", LIMIT, |seen| {
+    see(scene, "the GitSource to be Stalled", LIMIT, |seen| {
         let source = &seen.source;
-        (source.stalled && source.attempted.ends_with(&bad)).then(|| source.message.clone())
+        (source.stalled && source.attempted.ends_with(&bad)).then_some(())
     })
     .await?;
     let deployments: Api<Deployment> = Api::namespaced(scene.client.clone(), "shop");
@@ -238,7 +239,8 @@ pub async fn bad_commit(scene: &Scene, stage: &Stage) -> Result<String> {
             seen.source.applied
         )));
     }
-    Ok(format!("Stalled ({message}); {} goes on", short(&good)))
+    let rejected = short(&seen.source.attempted);
+    Ok(format!("{rejected} Stalled, {} goes on", short(&good)))
 }
 
 /// The commit is reverted.

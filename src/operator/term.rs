@@ -68,6 +68,7 @@ pub(super) enum End {
 }
 
 pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> Result<End, JournalError> {
+    around.metrics.begin_term();
     let stop = shutdown.child_token();
     let (feed, events) = Feed::new(QUEUE);
     let (publisher, actor, syncing) = start(around, &feed, &stop);

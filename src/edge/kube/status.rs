@@ -21,7 +21,7 @@ use crate::core::report::Report;
 use crate::edge::retry::Backoff;
 use crate::operator::clock;
 use crate::operator::lease::Leadership;
-use crate::telemetry::metrics::{EventLabels, Metrics};
+use crate::telemetry::metrics::{Metrics, WriteLabels};
 
 /// How many statuses are written at once.
 const AT_ONCE: usize = 8;
@@ -117,6 +117,7 @@ impl Writer {
             match self.write(report).await {
                 Ok(()) => {
                     self.count("Written");
+                    self.metrics.stored(report);
                     return true;
                 }
                 Err(error) if error.code() == Some(404) => {
@@ -136,7 +137,9 @@ impl Writer {
     fn count(&self, outcome: &str) {
         self.metrics
             .status_writes
-            .get_or_create(&EventLabels { event: outcome.into() })
+            .get_or_create(&WriteLabels {
+                outcome: outcome.into(),
+            })
             .inc();
     }
 
