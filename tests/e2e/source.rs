@@ -128,7 +128,13 @@ impl Stage {
         self.ask(name).await;
         let found = wait::until(format!("{name} to be Stalled {reason}"), LIMIT, || async {
             let status = self.status("GitSource", name).await;
-            let find = |kind: &str| status["conditions"].as_array()?.iter().find(|c| c["type"] == kind).cloned();
+            let find = |kind: &str| {
+                status["conditions"]
+                    .as_array()?
+                    .iter()
+                    .find(|c| c["type"] == kind)
+                    .cloned()
+            };
             let (ready, stalled) = (find("Ready")?, find("Stalled")?);
             let message = stalled["message"].as_str()?;
             let all = words.iter().all(|word| message.contains(word)) && stalled["reason"] == reason;
@@ -164,7 +170,9 @@ impl Stage {
     /// Deletes a ConfigMap by hand, and expects it back: what was applied is still kept.
     pub async fn still_keeps(&self, name: &str) {
         self.delete("v1", "ConfigMap", name).await;
-        self.comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name))
+        let took = self
+            .comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name))
             .await;
+        assert!(took < AT_ONCE, "{took:?}");
     }
 }
