@@ -1,0 +1,5 @@
+//! The simulator: many seeded stories, every promise checked after every step; and the proof that every guard is needed.
+
+mod guards;
+mod seeds;
+mod support;

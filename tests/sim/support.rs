@@ -1,0 +1,68 @@
+//! Many seeds at once, and what is printed of a seed that fails.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+
+use homeostat::core::time::Span;
+use homeostat::sim::shrink::shrink;
+use homeostat::sim::{Ending, Options, Scenario, Stats, run};
+
+/// How often a story is told at most to make it shorter.
+const TRIES: u32 = 150;
+
+pub fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+pub fn hours(hours: i64) -> Span {
+    Span::from_mins(hours * 60)
+}
+
+/// Tells the stories of all seeds, on all processors. Gives the sum of their stats and the first seed that failed.
+pub fn all(seeds: std::ops::Range<u64>, tell: impl Fn(u64) -> Ending + Sync) -> (Stats, Option<(u64, Ending)>) {
+    let next = AtomicU64::new(seeds.start);
+    let result: Mutex<(Stats, Option<(u64, Ending)>)> = Mutex::new((Stats::default(), None));
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || result.lock().unwrap().1.is_some() {
+                        return;
+                    }
+                    let ending = tell(seed);
+                    let mut result = result.lock().unwrap();
+                    result.0 = result.0.and(ending.stats);
+                    if ending.violation.is_some() && result.1.as_ref().is_none_or(|(s, _)| seed < *s) {
+                        result.1 = Some((seed, ending));
+                    }
+                }
+            });
+        }
+    });
+    result.into_inner().unwrap()
+}
+
+/// The shortest story in which the same promise is broken, for people.
+pub fn minimal_story(scenario: &Scenario, options: &Options) -> String {
+    let mut text = String::new();
+    let Some(violation) = run(scenario, options).violation else {
+        return "nothing is broken".into();
+    };
+    let shortest = shrink(scenario, options, violation.invariant, TRIES);
+    let told = run(&shortest, &Options { story: true, ..options.clone() });
+    let _ = writeln!(
+        text,
+        "seed {}: {violation}\nThe shortest story has {} of {} troubles. Told by HOMEOSTAT_SIM_SEED={}:",
+        scenario.seed,
+        shortest.troubles.len(),
+        scenario.troubles.len(),
+        scenario.seed,
+    );
+    for line in told.story {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
