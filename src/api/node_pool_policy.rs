@@ -257,7 +257,7 @@ pub struct PoolStatus {
     /// Nodes that are wanted.
     #[schemars(range(min = 0))]
     pub target: i32,
-    /// Unschedulable pods that need more nodes than the pool may have, or that fit on none of its nodes.
+    /// Unschedulable pods that fit on its nodes and need more of them than there may be now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub pending_pods: Option<i32>,

@@ -145,6 +145,8 @@ pub struct ScaleEvent {
 pub struct NodesReport {
     /// In the policy's order.
     pub pools: Vec<PoolReport>,
+    /// Unschedulable pods that no pool can help.
+    pub waiting_pods: u32,
 }
 
 /// One pool.
@@ -159,8 +161,10 @@ pub struct PoolReport {
     pub incoming: Replicas,
     /// Nodes that are wanted.
     pub target: Replicas,
-    /// Unschedulable pods that need more nodes than the pool may have, or that fit on none of its nodes.
+    /// Unschedulable pods that fit on its nodes and need more of them than there may be now.
     pub waiting_pods: u32,
+    /// Why the target is what it is.
+    pub reason: Reason,
 }
 
 /// Of a HealingPolicy.

@@ -2,14 +2,14 @@
 //! and the operator as a process.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use homeostat_cluster::guarded::{Guarded, Spec};
-use homeostat_cluster::{Cluster, Options, Prometheus, objects, port, prometheus, wait};
+use homeostat_cluster::{Cluster, Options, Prometheus, binaries, objects, port, prometheus, wait};
 use kube::Client;
 use kube::api::{Api, DynamicObject};
 use serde_json::Value;
@@ -62,7 +62,7 @@ impl Stage {
     pub async fn set() -> Self {
         let cluster = Cluster::start(Options::default()).await.unwrap();
         let client = cluster.client().unwrap();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = homeostat_cluster::root();
         objects::apply_dir(&client, &root.join("crds")).await.unwrap();
         for file in ["namespace", "rbac"] {
             let text = std::fs::read_to_string(root.join(format!("manifests/base/{file}.yaml"))).unwrap();
@@ -110,7 +110,7 @@ impl Stage {
         let port = port::free().unwrap();
         let file = |end: &str| self.dir.path().join(format!("{name}{end}")).display().to_string();
         let command = [
-            env!("CARGO_BIN_EXE_homeostat"),
+            &binaries::operator().unwrap().display().to_string(),
             "run",
             "--pod-name",
             name,

@@ -6,16 +6,13 @@ pub mod statuses;
 pub mod structural;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cases::{Case, Expect};
 use homeostat::api::{all_crds, file_name, render};
+use homeostat_cluster::root;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
 
 /// The OpenAPI schema of a definition's one version.
 fn schema_of(crd: &CustomResourceDefinition) -> Value {

@@ -127,7 +127,7 @@ fn node_status(
         source: None,
         nodes: sum(|p| p.nodes.get()),
         nodes_requested: sum(|p| p.incoming.get()),
-        pending_pods: sum(|p| p.waiting_pods),
+        pending_pods: Some(Replicas::new(report.waiting_pods).as_i32()),
         pools: report
             .pools
             .iter()
@@ -137,7 +137,7 @@ fn node_status(
                 incoming: Some(pool.incoming.as_i32()),
                 target: pool.target.as_i32(),
                 pending_pods: Some(Replicas::new(pool.waiting_pods).as_i32()),
-                reason: None,
+                reason: Some(pool.reason.as_str().to_owned()),
             })
             .collect(),
     }

@@ -1,33 +1,35 @@
-//! Node pools: which pods wait → what would hold them → within the limits → add; what is empty → mark → remove.
+//! Node pools: validate → gather → propose (fit, pack) → shrink → limit → plan → report.
+//!
+//! * [`gather`]: one pass over nodes and pods: what is there, what is on its way, which pods the scheduler called
+//!   unschedulable.
+//! * [`fit`], [`pack`]: which pods a node takes, and how many nodes of which pool hold the rest. Knows resources, node
+//!   selectors and taints; a pod with any other required constraint is never the reason for a node, and says so.
+//! * [`propose`]: first the room that is there, then nodes on their way, then marked nodes, and only then new ones.
+//! * [`shrink`]: a node that has been empty for long enough is marked, seen marked and still empty, and given back.
+//! * [`memory`]: nodes that were asked for; a request that failed makes its pool back off, and another pool gets a try.
+//!
+//! Of several policies whose pools fit a pod, the oldest (then the first by key) that can help now takes it. Nodes on their
+//! way count for all policies, so that none is bought twice.
+//!
+//! After a restart what is known comes from the nodes: the mark, and when they were made and became Ready. Requests are
+//! forgotten, and asked again under the same names, which changes nothing where they were heard. Back-offs begin anew.
+//!
+//! A node that is not Ready is never removed here: that is healing's. Never reads a clock, never deletes a pod.
 
-use serde::{Deserialize, Serialize};
+mod fit;
+mod gather;
+mod limit;
+mod memory;
+mod pack;
+mod plan;
+mod propose;
+mod report;
+mod settle;
+mod shrink;
+mod validate;
 
-use super::engine::Draft;
-use super::event::Outcome;
-use super::guard::InFlight;
-use super::names::PolicyKey;
-use super::policy::NodePoolPolicy;
-use super::state::State;
-use super::time::Time;
-
-/// What is remembered of a NodePoolPolicy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Memory {
-    /// The policy.
-    pub policy: NodePoolPolicy,
-}
-
-/// A NodePoolPolicy was made or changed.
-pub fn accept(state: &mut State, _at: Time, policy: NodePoolPolicy) {
-    state.nodes.insert(policy.meta.key.clone(), Memory { policy });
-}
-
-/// Decides on one policy.
-pub fn evaluate(_state: &mut State, _now: Time, _key: &PolicyKey, _draft: &mut Draft) {}
-
-/// Learns what became of an action.
-pub fn settle(_state: &mut State, _at: Time, _flight: &InFlight, _outcome: &Outcome) {}
-
-/// The provider says that a node will not come.
-pub fn node_failed(_state: &mut State, _at: Time, _node: &str, _message: &str) {}
+pub use limit::{ADD_AT_ONCE, REMOVE_AT_ONCE};
+pub use memory::{Backoff, Memory, NodeMemory, Request, accept};
+pub use plan::evaluate;
+pub use report::means_the_same;
+pub use settle::{node_failed, settle};

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
@@ -71,6 +72,50 @@ pub fn ensure() -> Result<Binaries> {
         )?;
     }
     Ok(found)
+}
+
+/// The operator of this checkout, built first where its sources have changed, so that no test runs an old one.
+///
+/// # Errors
+/// It cannot be built.
+pub fn operator() -> Result<PathBuf> {
+    static BUILT: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
+    BUILT
+        .get_or_init(|| build_operator().map_err(|e| e.0))
+        .clone()
+        .map_err(Error)
+}
+
+/// In the profile and the target folder of the running program. The whole workspace and a test are named so that Cargo chooses
+/// the same features of every crate as for the tests, and compiles none of them twice.
+fn build_operator() -> Result<PathBuf> {
+    let exe = std::env::current_exe().map_err(|e| Error::new("find the target folder", e))?;
+    let named = |folder: &&Path| folder.file_name().is_some_and(|n| n != "deps" && n != "examples");
+    let folder = exe.ancestors().skip(1).find(named).unwrap_or(Path::new("target/debug"));
+    let profile = folder
+        .file_name()
+        .and_then(|n| n.to_str())
+        .filter(|n| *n != "debug")
+        .unwrap_or("dev");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "homeostat",
+            "--profile",
+            profile,
+            "--target-dir",
+        ])
+        .arg(folder.parent().unwrap_or(folder))
+        .current_dir(crate::root());
+    match cargo.status() {
+        Ok(status) if status.success() => Ok(folder.join("homeostat")),
+        Ok(status) => Err(Error::new("build the operator", status)),
+        Err(error) => Err(Error::new("build the operator", error)),
+    }
 }
 
 /// A program of the system, such as `prometheus`.

@@ -13,6 +13,13 @@ pub use cluster::{Cluster, Component, Options};
 pub use guarded::Guarded;
 pub use prometheus::Prometheus;
 
+/// The folder of the project.
+#[must_use]
+pub fn root() -> std::path::PathBuf {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
 /// What went wrong, in a sentence.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

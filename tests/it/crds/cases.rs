@@ -27,7 +27,7 @@ pub enum Expect {
 
 /// Every case, in the order of the names.
 pub fn load() -> Vec<Case> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/crds");
+    let dir = homeostat_cluster::root().join("tests/cases/crds");
     let mut cases: Vec<Case> = entries(&dir)
         .iter()
         .flat_map(|kind| entries(kind))

@@ -1,0 +1,6 @@
+//! Node pools: tables of cases, laws over random stories, and the proof that every safeguard is needed.
+
+mod bench;
+mod cases;
+mod laws;
+mod safeguards;
