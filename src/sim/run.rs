@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::check::{Checker, Invariant, Violation};
 use super::clock::Queue;
-use super::cluster::{Cluster, PodId, Timer};
+use super::cluster::{Cluster, PodId, Timer, size};
 use super::declared::Source;
 use super::metrics::Metrics;
 use super::policies::{Policies, Spec};
 use super::random::Random;
-use super::scenario::{OPERATOR_STARTS, START, Scenario};
+use super::scenario::{NODE_CPU_MILLI, NODE_PODS, OPERATOR_STARTS, START, Scenario};
 use super::score::Score;
 use super::story::Story;
 use super::wires::{Wire, Wires};
@@ -217,7 +217,7 @@ impl<'a> Sim<'a> {
         let random = Random::new(scenario.seed);
         let mut cluster = Cluster::new(random.fork("cluster"));
         for node in 0..scenario.nodes {
-            cluster.add_node(START, &format!("n{node}"), super::cluster::size(4000, 40));
+            cluster.add_node(START, &format!("n{node}"), size(NODE_CPU_MILLI, NODE_PODS));
         }
         for w in &scenario.workloads {
             let id = cluster.add_workload(&w.namespace, &w.name, w.replicas, w.cpu_milli);

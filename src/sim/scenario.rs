@@ -16,7 +16,7 @@ use crate::core::names::{ObjectRef, PolicyKey};
 use crate::core::policy::Limits;
 use crate::core::time::{Span, Time};
 
-pub use setup::UNITS;
+pub use setup::{NODE_CPU_MILLI, NODE_PODS, UNITS};
 
 /// When every story begins.
 pub const START: Time = Time::from_secs(1_800_000_000);

@@ -1,6 +1,7 @@
 //! The budget over all healing actions of a namespace, whichever policy wants them.
 
-use super::{Reason, Safeguard, State, Time};
+use super::{Memory, Reason, Safeguard, State, Time};
+use crate::core::policy::Limits;
 
 /// Whether the namespace may have one more healing action now.
 ///
@@ -43,6 +44,24 @@ pub fn spend(state: &mut State, namespace: &str, now: Time) {
     let spent = state.guard.spent.entry(namespace.to_owned()).or_default();
     spent.retain(|at| *at > since);
     spent.push(now);
+}
+
+/// Records healing actions of before the operator started. What is known already does not count twice.
+pub fn recall<'a>(
+    memory: &mut Memory,
+    limits: &Limits,
+    namespace: &str,
+    before: impl Iterator<Item = &'a Time>,
+    now: Time,
+) {
+    let since = now - limits.healing_window;
+    let spent = memory.spent.entry(namespace.to_owned()).or_default();
+    for at in before.filter(|at| **at > since) {
+        if !spent.contains(at) {
+            spent.push(*at);
+        }
+    }
+    spent.sort_unstable();
 }
 
 /// Takes back one healing action that turned out not to have been done.

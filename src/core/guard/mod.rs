@@ -14,7 +14,7 @@ use super::reason::Reason;
 use super::state::State;
 use super::time::Time;
 
-pub use budget::{check_budget, refund, spend};
+pub use budget::{check_budget, recall, refund, spend};
 pub use storm::{Storm, update_storm};
 
 /// What the guard remembers.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::guard;
 use crate::core::names::Uid;
 use crate::core::policy::HealingPolicy;
 use crate::core::report::{Incident, IncidentPhase, MAX_INCIDENTS};
@@ -57,7 +58,7 @@ impl Delay {
 
 impl Memory {
     fn new(policy: HealingPolicy, incidents: Vec<Incident>) -> Self {
-        let mut spent: Vec<Time> = incidents.iter().filter_map(|i| i.last_attempt).collect();
+        let mut spent: Vec<Time> = incidents.iter().flat_map(|i| attempted(&policy, i)).collect();
         spent.sort_unstable();
         let known = incidents.into_iter().map(|mut incident| {
             // The operator ended between intent and outcome: it may have been done, so its effect is awaited.
@@ -101,9 +102,20 @@ impl Memory {
     }
 }
 
+/// When the attempts that an incident remembers were made. Only the last one's time is known; the others lie at least the
+/// remedy's wait apart before it, so that they are taken for as late as they can have been.
+fn attempted(policy: &HealingPolicy, incident: &Incident) -> impl Iterator<Item = Time> + use<> {
+    let rule = policy.rules.iter().find(|rule| rule.name == incident.rule);
+    let waits = rule.map(|rule| rule.remedies.iter().map(|remedy| remedy.wait));
+    let wait = waits.and_then(Iterator::min).unwrap_or(Span::ZERO);
+    let (last, attempts) = (incident.last_attempt, i64::from(incident.attempts));
+    last.into_iter()
+        .flat_map(move |last| (0..attempts.max(1)).map(move |n| last - wait.times(n)))
+}
+
 /// A HealingPolicy was made or changed. What is remembered goes on as long as it is the same object; `incidents` count only
 /// where nothing is remembered.
-pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
+pub fn accept(state: &mut State, at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
     let key = policy.meta.key.clone();
     let memory = match state.healing.remove(&key) {
         Some(old) if old.policy.meta.uid == policy.meta.uid => Memory {
@@ -115,7 +127,13 @@ pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Ve
             policy,
             ..old
         },
-        _ => Memory::new(policy, incidents),
+        _ => {
+            let memory = Memory::new(policy, incidents);
+            // What was done before this engine began counts in the namespace's budget too.
+            let before = memory.spent.iter().filter(|spent| **spent < state.epoch);
+            guard::recall(&mut state.guard, &state.limits, &key.namespace, before, at);
+            memory
+        }
     };
     state.healing.insert(key, memory);
 }

@@ -123,9 +123,9 @@ impl Picture {
     }
 
     fn take_in_policy(&mut self, event: &Event) {
-        self.fresh.everything = true;
         match event {
             Event::ScalingPolicy { policy, .. } => {
+                self.fresh.targets.insert(policy.target.clone());
                 self.scaling.insert(policy.meta.key.clone(), (**policy).clone());
             }
             Event::HealingPolicy { policy, .. } => {
@@ -135,7 +135,9 @@ impl Picture {
                 self.pools.insert(policy.meta.key.clone(), (**policy).clone());
             }
             Event::PolicyInvalid { key, .. } | Event::PolicyGone(key) => {
-                self.scaling.remove(key);
+                if let Some(old) = self.scaling.remove(key) {
+                    self.fresh.targets.insert(old.target);
+                }
                 self.healing.remove(key);
                 self.pools.remove(key);
             }

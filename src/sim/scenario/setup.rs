@@ -3,12 +3,13 @@
 use super::{Scenario, Workload};
 use crate::core::names::{ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use crate::core::policy::{
-    Behavior, Budget, Cause, Direction, HealingPolicy, HealingRule, Limits, Meta, MetricTarget, Mode, PodSymptom,
-    RateKind, RatePolicy, Remedy, RemedyAction, ScalingPolicy, SelectPolicy, Share, Trigger,
+    Behavior, Budget, Cause, Consolidation, Direction, HealingPolicy, HealingRule, Limits, Meta, MetricTarget, Mode,
+    NodePool, NodePoolPolicy, NodeTemplate, PodSymptom, ProviderKind, RateKind, RatePolicy, Remedy, RemedyAction, ScalingPolicy, SelectPolicy, Share, Trigger,
 };
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::time::Span;
 use crate::core::world::LabelSelector;
+use crate::sim::cluster::size;
 use crate::sim::load::Load;
 use crate::sim::metrics::Question;
 use crate::sim::policies::Spec;
@@ -17,6 +18,10 @@ use crate::sim::scenario::START;
 
 /// What one pod can serve, in units of load.
 pub const UNITS: i64 = 100;
+/// What a node's pods can use.
+pub const NODE_CPU_MILLI: i64 = 3000;
+/// How many pods a node takes.
+pub const NODE_PODS: i64 = 40;
 /// Namespaces with workloads of users.
 const NAMESPACES: [&str; 3] = ["shop", "pay", "web"];
 /// Where the operator lives.
@@ -27,7 +32,7 @@ pub(super) fn random(random: &Random, seed: u64, length: Span) -> Scenario {
     let mut scenario = Scenario {
         seed,
         length,
-        nodes: u32::try_from(draw.between(22, 27)).unwrap_or(22),
+        nodes: u32::try_from(draw.between(21, 23)).unwrap_or(22),
         workloads: vec![
             workload(HOME, "homeostat", 3, 100, 0),
             Workload {
@@ -45,6 +50,8 @@ pub(super) fn random(random: &Random, seed: u64, length: Span) -> Scenario {
         },
         troubles: Vec::new(),
     };
+    let pools = pools(&mut draw);
+    scenario.policies.push(Spec::Nodes(pools));
     for namespace in NAMESPACES {
         fill(&mut scenario, &mut draw, namespace);
     }
@@ -105,6 +112,35 @@ fn fill(scenario: &mut Scenario, draw: &mut Random, namespace: &str) {
     scenario.sources.push((source, namespace != "pay", objects));
 }
 
+fn pools(draw: &mut Random) -> NodePoolPolicy {
+    let node = size(NODE_CPU_MILLI, NODE_PODS);
+    let mut pool = |name: &str| {
+        let min = draw.below(2);
+        let max = min + 1 + draw.below(3);
+        NodePool {
+            name: name.into(),
+            min: Replicas::new(u32::try_from(min).unwrap_or(0)),
+            max: Replicas::new(u32::try_from(max).unwrap_or(1)),
+            weight: 1,
+            template: NodeTemplate {
+                allocatable: node.clone(),
+                capacity: node.clone(),
+                ..NodeTemplate::default()
+            },
+        }
+    };
+    NodePoolPolicy {
+        pools: vec![pool("burst"), pool("spare")],
+        meta: meta(PolicyKind::NodePoolPolicy, "", "pools"),
+        provider: ProviderKind::Kwok {
+            registration_delay: Span::from_secs(draw.between(10, 90)),
+        },
+        provision_timeout: Span::from_mins(5),
+        consolidation: Consolidation::Empty,
+        unneeded_for: Span::from_mins(draw.between(2, 6)),
+    }
+}
+
 fn meta(kind: PolicyKind, namespace: &str, name: &str) -> Meta {
     let key = PolicyKey::new(kind, namespace, name);
     Meta {
@@ -127,7 +163,7 @@ fn trigger(draw: &mut Random, n: usize, query: &QueryKey, per_pod: bool) -> Trig
         } else {
             MetricTarget::AverageValue(aim)
         },
-        max_age: Span::from_mins(draw.between(1, 3)),
+        max_age: Span::from_mins(draw.between(2, 3)),
     }
 }
 

@@ -54,7 +54,8 @@ fn what(draw: &mut Random, scenario: &Scenario) -> Option<What> {
             percent: small(draw, 10, 60),
         }),
         26..=28 => Some(What::BadRollout(any)),
-        29..=31 => Some(What::NodeDown(small(draw, 1, i64::from(scenario.nodes) - 1))),
+        29 => Some(if draw.chance(50) { What::ProviderFails } else { What::IntruderOnMarked }),
+        30..=31 => Some(What::NodeDown(small(draw, 1, i64::from(scenario.nodes) - 1))),
         32..=43 => {
             let one = draw.index(scenario.questions.len());
             let how = *draw.pick(&MetricFault::ALL)?;
