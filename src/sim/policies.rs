@@ -89,12 +89,18 @@ impl Policies {
         self.apply(spec)
     }
 
-    /// Writes a status, unless a later one of the operator's is there, or the policy is another one now.
+    /// Writes a status, unless a later one of the operator's is there. A report without detail (of a policy that cannot be
+    /// used) changes the conditions and leaves the rest.
     pub fn store(&mut self, report: Report, written: (u32, u64)) {
         if let Some(stored) = self.all.get_mut(&report.policy)
             && stored.written < written
         {
             stored.written = written;
+            let old = stored.status.take();
+            let mut report = report;
+            if let (Detail::None, Some(old)) = (&report.detail, old) {
+                report.detail = old.detail;
+            }
             stored.status = Some(report);
         }
     }

@@ -10,6 +10,8 @@ use homeostat::sim::{Ending, Options, Scenario, Stats, run};
 
 /// How often a story is told at most to make it shorter.
 const TRIES: u32 = 150;
+/// So many seeds that fail are enough.
+const ENOUGH: usize = 20;
 
 pub fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -19,30 +21,33 @@ pub fn hours(hours: i64) -> Span {
     Span::from_mins(hours * 60)
 }
 
-/// Tells the stories of all seeds, on all processors. Gives the sum of their stats and the first seed that failed.
-pub fn all(seeds: std::ops::Range<u64>, tell: impl Fn(u64) -> Ending + Sync) -> (Stats, Option<(u64, Ending)>) {
+/// Tells the stories of all seeds, on all processors, and stops after some have failed. Gives the sum of their stats and the
+/// seeds that failed, in order.
+pub fn all(seeds: std::ops::Range<u64>, tell: impl Fn(u64) -> Ending + Sync) -> (Stats, Vec<(u64, Ending)>) {
     let next = AtomicU64::new(seeds.start);
-    let result: Mutex<(Stats, Option<(u64, Ending)>)> = Mutex::new((Stats::default(), None));
+    let result: Mutex<(Stats, Vec<(u64, Ending)>)> = Mutex::new((Stats::default(), Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || result.lock().unwrap().1.is_some() {
+                    if seed >= seeds.end || result.lock().unwrap().1.len() >= ENOUGH {
                         return;
                     }
                     let ending = tell(seed);
                     let mut result = result.lock().unwrap();
                     result.0 = result.0.and(ending.stats);
-                    if ending.violation.is_some() && result.1.as_ref().is_none_or(|(s, _)| seed < *s) {
-                        result.1 = Some((seed, ending));
+                    if ending.violation.is_some() {
+                        result.1.push((seed, ending));
                     }
                 }
             });
         }
     });
-    result.into_inner().unwrap()
+    let (stats, mut failed) = result.into_inner().unwrap();
+    failed.sort_by_key(|(seed, _)| *seed);
+    (stats, failed)
 }
 
 /// The shortest story in which the same promise is broken, for people.

@@ -1,7 +1,7 @@
 //! The budget over all healing actions of a namespace, whichever policy wants them.
 
-use super::{Memory, Reason, Safeguard, State, Time};
-use crate::core::policy::Limits;
+use super::{Reason, Safeguard, State, Time};
+use crate::core::names::Uid;
 
 /// Whether the namespace may have one more healing action now.
 ///
@@ -46,21 +46,13 @@ pub fn spend(state: &mut State, namespace: &str, now: Time) {
     spent.push(now);
 }
 
-/// Records healing actions of before the operator started. What is known already does not count twice.
-pub fn recall<'a>(
-    memory: &mut Memory,
-    limits: &Limits,
-    namespace: &str,
-    before: impl Iterator<Item = &'a Time>,
-    now: Time,
-) {
-    let since = now - limits.healing_window;
-    let spent = memory.spent.entry(namespace.to_owned()).or_default();
-    for at in before.filter(|at| **at > since) {
-        if !spent.contains(at) {
-            spent.push(*at);
-        }
+/// Records what a policy did before the operator started; once, however often it is told.
+pub fn recall(state: &mut State, namespace: &str, policy: &Uid, before: &[Time]) {
+    if !state.guard.recalled.insert(policy.clone()) {
+        return;
     }
+    let spent = state.guard.spent.entry(namespace.to_owned()).or_default();
+    spent.extend(before.iter().filter(|at| **at < state.epoch));
     spent.sort_unstable();
 }
 

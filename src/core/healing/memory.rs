@@ -115,7 +115,7 @@ fn attempted(policy: &HealingPolicy, incident: &Incident) -> impl Iterator<Item 
 
 /// A HealingPolicy was made or changed. What is remembered goes on as long as it is the same object; `incidents` count only
 /// where nothing is remembered.
-pub fn accept(state: &mut State, at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
+pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
     let key = policy.meta.key.clone();
     let memory = match state.healing.remove(&key) {
         Some(old) if old.policy.meta.uid == policy.meta.uid => Memory {
@@ -130,8 +130,7 @@ pub fn accept(state: &mut State, at: Time, policy: HealingPolicy, incidents: Vec
         _ => {
             let memory = Memory::new(policy, incidents);
             // What was done before this engine began counts in the namespace's budget too.
-            let before = memory.spent.iter().filter(|spent| **spent < state.epoch);
-            guard::recall(&mut state.guard, &state.limits, &key.namespace, before, at);
+            guard::recall(state, &key.namespace, &memory.policy.meta.uid, &memory.spent);
             memory
         }
     };
