@@ -9,7 +9,7 @@ use homeostat::sim::shrink::shrink;
 use homeostat::sim::{Ending, Options, Scenario, Stats, run};
 
 /// How often a story is told at most to make it shorter.
-const TRIES: u32 = 150;
+const TRIES: u32 = 60;
 /// So many seeds that fail are enough.
 const ENOUGH: usize = 20;
 

@@ -26,9 +26,9 @@ pub(super) struct Scaler {
     target: Option<ObjectRef>,
     /// Own changes that the operator knows to be done.
     history: Vec<(Time, u32, u32)>,
-    /// Recommendations since the policy began: when, how many, and whether they count for scaling up.
-    recommended: Vec<(Time, u32, bool)>,
-    last: Option<Time>,
+    /// Recommendations since the operator began with the policy.
+    recommended: Vec<(Time, u32)>,
+    begun: bool,
     /// What it wrote last, to which object.
     written: Option<(Uid, u32)>,
     /// When it replaced somebody else's value.
@@ -116,25 +116,16 @@ impl Scaler {
             return;
         }
         self.recommended.retain(|(at, ..)| now.since(*at) < LONGEST);
-        let behavior = &policy.behavior;
-        let patience = policy.triggers.iter().map(|t| t.max_age).max().unwrap_or(Span::ZERO);
-        let gap = behavior.down.stabilization.max(policy.interval.times(3));
-        match self.last {
-            None => {
-                self.recommended.push((now, current, true));
-                self.last = Some(now);
-            }
-            Some(last) if now.since(last).as_millis() > (gap.as_millis() + 2 * patience.as_millis()) => {
-                self.recommended.push((now, current, false));
-            }
-            Some(_) => {}
+        if !self.begun {
+            // Nothing shrinks or grows before a whole window has passed.
+            self.recommended.push((now, current));
+            self.begun = true;
         }
         if current > policy.max.get() || current < policy.min.get() {
             return;
         }
         if let Some(recommended) = recommendation(now, policy, target, seen).0 {
-            self.recommended.push((now, recommended, true));
-            self.last = Some(now);
+            self.recommended.push((now, recommended));
         }
     }
 
@@ -326,10 +317,10 @@ fn by_data(
 fn stabilized(now: Time, policy: &ScalingPolicy, scaler: &Scaler, (from, to): (u32, u32)) -> Result<(), Broken> {
     let (up, down) = (policy.behavior.up.stabilization, policy.behavior.down.stabilization);
     let slack = slack(policy);
-    for (at, recommended, for_up) in &scaler.recommended {
+    for (at, recommended) in &scaler.recommended {
         let age = now.since(*at);
         let too_low = to < from && age < down && to + slack < *recommended;
-        let too_high = to > from && *for_up && age < up && to > *recommended + slack;
+        let too_high = to > from && age < up && to > *recommended + slack;
         if too_low || too_high {
             return Err((Invariant::Stabilized, format!("{age} ago {recommended} was recommended")));
         }
