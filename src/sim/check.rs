@@ -57,7 +57,7 @@ invariants! {
     OneAtATime,
     /// Every write carries what it was decided from: identity and old value as last seen.
     Preconditions,
-    /// After an unclear answer the truth is read again before anything more.
+    /// After an unclear answer the truth is read again before anything more, or waited for for two minutes.
     TruthIsReadAgain,
     /// Nothing is done before the whole picture is seen.
     WholePictureFirst,
@@ -327,8 +327,7 @@ impl Picture {
     fn views_for(&self, action: &Action) -> Result<(), Broken> {
         let needed: &[View] = match &action.what {
             Deed::Scale { .. } => &[View::Policies],
-            Deed::Evict { .. } => &[View::Pods, View::Nodes],
-            Deed::Restore { .. } => &[],
+            Deed::Restore { .. } => &[View::Policies],
             _ => &[View::Pods, View::Nodes, View::Policies],
         };
         match needed.iter().find(|view| !self.sees(**view)) {

@@ -1,9 +1,11 @@
 //! The simulator itself: it repeats itself, finds the shortest story, and measures.
 
 use homeostat::core::guard::Safeguard;
+use homeostat::core::policy::Direction;
 use homeostat::core::time::Span;
 use homeostat::sim::check::Invariant;
 use homeostat::sim::load::Load;
+use homeostat::sim::policies::Spec;
 use homeostat::sim::{Options, Scenario, run};
 
 use super::support::{all, hours, minimal_story};
@@ -57,7 +59,12 @@ fn without_trouble_supply_follows_demand() {
         high: 900.0,
         day: Span::from_mins(300),
     };
-    let scenario = Scenario::calm(3, hours(12)).with_load(&wave);
+    let mut scenario = Scenario::calm(3, hours(12)).with_load(&wave);
+    for spec in &mut scenario.policies {
+        if let Spec::Scaling(policy) = spec {
+            policy.direction = Direction::Both;
+        }
+    }
     let ending = run(&scenario, &Options::default());
     assert_eq!(ending.violation, None);
     assert!(ending.scores.len() >= 6);

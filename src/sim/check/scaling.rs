@@ -14,6 +14,8 @@ use crate::core::world::{Status, Target, View};
 
 /// What was answered so shortly before a crash may not be in the status yet.
 const MAY_BE_LOST: Span = Span::from_secs(5);
+/// After so long the next write's precondition is the way to read the truth.
+const PATIENCE: Span = Span::from_mins(2);
 /// So many overwritten values within [`FIGHT_WITHIN`] are a fight.
 const FIGHT: usize = 3;
 const FIGHT_WITHIN: Span = Span::from_mins(5);
@@ -35,8 +37,8 @@ pub(super) struct Scaler {
     overwrote: Vec<Time>,
     /// A change of which it is not known whether it was made.
     tried: Option<(Uid, Time, u32, u32)>,
-    /// The target has not been seen since an unclear answer.
-    unsure: bool,
+    /// The target has not been seen since an unclear answer at this time.
+    unsure: Option<Time>,
 }
 
 impl Scaler {
@@ -58,7 +60,7 @@ impl Scaler {
         if self.target.as_ref() != Some(object) {
             return;
         }
-        self.unsure = false;
+        self.unsure = None;
         if let Some((uid, at, from, to)) = self.tried.clone()
             && let Some(target) = target.filter(|t| t.uid == uid && t.replicas.get() == to)
         {
@@ -92,11 +94,11 @@ impl Scaler {
             }
             Outcome::Unknown { .. } => {
                 self.tried = Some((uid.clone(), now, from, to));
-                self.unsure = true;
+                self.unsure = Some(now);
                 self.written = None;
             }
             Outcome::Conflict { found, .. } => {
-                self.unsure = found.is_none_or(|found| found.get() == from);
+                self.unsure = Some(now).filter(|_| found.is_none_or(|found| found.get() == from));
             }
             _ => {}
         }
@@ -250,7 +252,7 @@ impl Checker {
         }
         let none = Scaler::default();
         let scaler = self.scalers.get(&action.policy).unwrap_or(&none);
-        if scaler.unsure {
+        if scaler.unsure.is_some_and(|at| now.since(at) < PATIENCE) {
             let message = "the last answer was unclear and the target has not been seen since".into();
             return Err((Invariant::TruthIsReadAgain, message));
         }

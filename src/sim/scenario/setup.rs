@@ -19,7 +19,7 @@ use crate::sim::scenario::START;
 /// What one pod can serve, in units of load.
 pub const UNITS: i64 = 100;
 /// What a node's pods can use.
-pub const NODE_CPU_MILLI: i64 = 3000;
+pub const NODE_CPU_MILLI: i64 = 2800;
 /// How many pods a node takes.
 pub const NODE_PODS: i64 = 40;
 /// Namespaces with workloads of users.
@@ -32,7 +32,7 @@ pub(super) fn random(random: &Random, seed: u64, length: Span) -> Scenario {
     let mut scenario = Scenario {
         seed,
         length,
-        nodes: u32::try_from(draw.between(21, 23)).unwrap_or(22),
+        nodes: u32::try_from(draw.between(20, 22)).unwrap_or(22),
         workloads: vec![
             workload(HOME, "homeostat", 3, 100, 0),
             Workload {
@@ -116,7 +116,7 @@ fn pools(draw: &mut Random) -> NodePoolPolicy {
     let node = size(NODE_CPU_MILLI, NODE_PODS);
     let mut pool = |name: &str| {
         let min = draw.below(2);
-        let max = min + 1 + draw.below(3);
+        let max = min + 1 + draw.below(2);
         NodePool {
             name: name.into(),
             min: Replicas::new(u32::try_from(min).unwrap_or(0)),
