@@ -280,15 +280,12 @@ impl Checker {
         if action.message.trim().is_empty() {
             return Err((Invariant::Explained, "no reason is given".into()));
         }
-        let (suspended, mode) = match action.policy.kind {
-            PolicyKind::GitSource => (
-                self.seen.sources.get(&action.policy).map(|set| set.suspend),
-                Mode::Enforce,
-            ),
-            _ => {
-                let meta = self.seen.meta(&action.policy);
-                (meta.map(|m| m.suspend), meta.map(|m| m.mode).unwrap_or_default())
-            }
+        let (suspended, mode) = if action.policy.kind == PolicyKind::GitSource {
+            let set = self.seen.sources.get(&action.policy);
+            (set.map(|set| set.suspend), Mode::Enforce)
+        } else {
+            let meta = self.seen.meta(&action.policy);
+            (meta.map(|m| m.suspend), meta.map(|m| m.mode).unwrap_or_default())
         };
         match suspended {
             None => return Err((Invariant::OnlyKnownPolicies, "the policy is not there".into())),
@@ -326,8 +323,7 @@ impl Picture {
     /// Which parts of the picture an action needs.
     fn views_for(&self, action: &Action) -> Result<(), Broken> {
         let needed: &[View] = match &action.what {
-            Deed::Scale { .. } => &[View::Policies],
-            Deed::Restore { .. } => &[View::Policies],
+            Deed::Scale { .. } | Deed::Restore { .. } => &[View::Policies],
             _ => &[View::Pods, View::Nodes, View::Policies],
         };
         match needed.iter().find(|view| !self.sees(**view)) {

@@ -26,7 +26,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
     }
@@ -34,7 +34,7 @@ impl Random {
     /// A number below `end`; 0 where `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         // The bias of the remainder is far below anything that matters here.
-        self.next().checked_rem(end).unwrap_or(0)
+        self.draw().checked_rem(end).unwrap_or(0)
     }
 
     /// A number from `low` to `high`, both included.
@@ -73,10 +73,10 @@ mod tests {
     #[test]
     fn a_fork_does_not_depend_on_what_was_drawn() {
         let mut parent = Random::new(7);
-        let before = parent.fork("load").next();
-        parent.next();
-        assert_eq!(parent.fork("load").next(), before);
-        assert_ne!(parent.fork("faults").next(), before);
+        let before = parent.fork("load").draw();
+        parent.draw();
+        assert_eq!(parent.fork("load").draw(), before);
+        assert_ne!(parent.fork("faults").draw(), before);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct Scenario {
     pub questions: Vec<Question>,
     /// Policies at the start.
     pub policies: Vec<Spec>,
-    /// GitSources: name, whether they enforce, what they declare.
+    /// Sources of declared objects: name, whether they enforce, what they declare.
     pub sources: Vec<(PolicyKey, bool, Vec<ObjectRef>)>,
     /// What no policy can raise.
     pub limits: Limits,
@@ -215,11 +215,7 @@ impl fmt::Display for Words<'_> {
                 workload,
                 pods,
                 inherited,
-            } => write!(
-                f,
-                "{pods} pods of {} crash, and {inherited} successors",
-                name(workload)
-            ),
+            } => write!(f, "{pods} pods of {} crash, and {inherited} successors", name(workload)),
             What::Unready { workload, pods } => write!(f, "{pods} pods of {} are not Ready", name(workload)),
             What::Storm { percent } => write!(f, "{percent} % of all pods are not Ready"),
             What::BadRollout(w) => write!(f, "a template of {} whose pods crash is rolled out", name(w)),

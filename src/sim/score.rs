@@ -72,7 +72,11 @@ impl Score {
     /// The demand that was not served, in percent of all demand.
     #[must_use]
     pub fn unserved_percent(&self) -> f64 {
-        if self.demanded > 0.0 { 100.0 * self.unserved / self.demanded } else { 0.0 }
+        if self.demanded > 0.0 {
+            100.0 * self.unserved / self.demanded
+        } else {
+            0.0
+        }
     }
 
     /// What was paid for.
@@ -84,11 +88,19 @@ impl Score {
     /// How often the supply changed.
     #[must_use]
     pub fn changes_per_day(&self) -> f64 {
-        if self.seconds > 0.0 { f64::from(self.changes) * 86_400.0 / self.seconds } else { 0.0 }
+        if self.seconds > 0.0 {
+            f64::from(self.changes) * 86_400.0 / self.seconds
+        } else {
+            0.0
+        }
     }
 
     fn share(&self, sum: f64) -> f64 {
-        if self.steps == 0 { 0.0 } else { 100.0 * sum / f64::from(self.steps) }
+        if self.steps == 0 {
+            0.0
+        } else {
+            100.0 * sum / f64::from(self.steps)
+        }
     }
 }
 

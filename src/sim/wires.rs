@@ -20,13 +20,7 @@ pub enum Wire {
 
 impl Wire {
     /// Every watch.
-    pub const ALL: [Self; 5] = [
-        Self::Pods,
-        Self::Nodes,
-        Self::Policies,
-        Self::Targets,
-        Self::Declared,
-    ];
+    pub const ALL: [Self; 5] = [Self::Pods, Self::Nodes, Self::Policies, Self::Targets, Self::Declared];
 }
 
 /// How one watch is.

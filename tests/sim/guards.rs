@@ -44,9 +44,12 @@ fn needed(safeguard: Safeguard) {
             continue;
         };
         println!("{safeguard:?} off, seed {seed}: {violation}");
-        assert!(promises(safeguard).contains(&violation.invariant), "seed {seed}: {violation}");
-        let with = run(&scenario, &Options::default()).violation;
-        assert!(with.is_none(), "seed {seed} with every guard: {}", with.unwrap());
+        assert!(
+            promises(safeguard).contains(&violation.invariant),
+            "seed {seed}: {violation}"
+        );
+        let with_every_guard = run(&scenario, &Options::default()).violation;
+        assert_eq!(with_every_guard, None, "seed {seed}");
         return;
     }
     panic!("{safeguard:?} is off and nothing is broken in {SEEDS} stories of {LENGTH} hours");

@@ -47,7 +47,10 @@ fn the_shortest_story_has_only_what_matters() {
     let scenario = Scenario::random(seed, hours(6));
     let story = minimal_story(&scenario, &off);
     println!("{story}");
-    assert!(story.contains("BROKEN SuspendedActsNot") && story.contains("is suspended"), "{story}");
+    assert!(
+        story.contains("BROKEN SuspendedActsNot") && story.contains("is suspended"),
+        "{story}"
+    );
     let troubles = story.matches("TROUBLE").count();
     assert!(troubles < scenario.troubles.len() / 2, "{story}");
 }
@@ -78,9 +81,18 @@ fn without_trouble_supply_follows_demand() {
 
 #[test]
 fn a_story_without_trouble_breaks_nothing_and_heals_nobody() {
-    let ending = run(&Scenario::calm(11, hours(6)), &Options { story: true, ..Options::default() });
+    let ending = run(
+        &Scenario::calm(11, hours(6)),
+        &Options {
+            story: true,
+            ..Options::default()
+        },
+    );
     assert_eq!(ending.violation, None);
-    let healed = ending.story.iter().find(|line| line.contains(" Evict ") || line.contains(" Restore "));
+    let healed = ending
+        .story
+        .iter()
+        .find(|line| line.contains(" Evict ") || line.contains(" Restore "));
     assert_eq!(healed, None);
     assert!(Invariant::ALL.iter().all(|i| !i.promise().is_empty()));
 }

@@ -15,7 +15,11 @@ fn promises_hold() {
         let story = Options { story: true, ..options };
         let ending = run(&Scenario::random(seed, length), &story);
         println!("{}\n{:?}", ending.story.join("\n"), ending.stats);
-        assert!(ending.violation.is_none(), "{}", minimal_story(&Scenario::random(seed, length), &Options::default()));
+        assert!(
+            ending.violation.is_none(),
+            "{}",
+            minimal_story(&Scenario::random(seed, length), &Options::default())
+        );
         return;
     }
     let wanted = setting("HOMEOSTAT_SIM_HOURS").unwrap_or(200);

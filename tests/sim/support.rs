@@ -1,8 +1,8 @@
 //! Many seeds at once, and what is printed of a seed that fails.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use homeostat::core::time::Span;
 use homeostat::sim::shrink::shrink;
@@ -10,6 +10,8 @@ use homeostat::sim::{Ending, Options, Scenario, Stats, run};
 
 /// How often a story is told at most to make it shorter.
 const TRIES: u32 = 60;
+/// So many lines at the end of a story are told whatever they say.
+const RECENT: usize = 40;
 /// So many seeds that fail are enough.
 const ENOUGH: usize = 20;
 
@@ -57,7 +59,13 @@ pub fn minimal_story(scenario: &Scenario, options: &Options) -> String {
         return "nothing is broken".into();
     };
     let shortest = shrink(scenario, options, violation.invariant, TRIES);
-    let told = run(&shortest, &Options { story: true, ..options.clone() });
+    let told = run(
+        &shortest,
+        &Options {
+            story: true,
+            ..options.clone()
+        },
+    );
     let _ = writeln!(
         text,
         "seed {}: {violation}\nThe shortest story has {} of {} troubles. Told by HOMEOSTAT_SIM_SEED={}:",
@@ -66,8 +74,17 @@ pub fn minimal_story(scenario: &Scenario, options: &Options) -> String {
         scenario.troubles.len(),
         scenario.seed,
     );
-    for line in told.story {
-        let _ = writeln!(text, "  {line}");
+    // What went wrong from the start, and what was done last.
+    let recent = told.story.len().saturating_sub(RECENT);
+    let matters = |line: &str| {
+        ["TROUBLE", "over:", "the operator starts"]
+            .iter()
+            .any(|w| line.contains(w))
+    };
+    for (number, line) in told.story.iter().enumerate() {
+        if number >= recent || matters(line) {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     text
 }

@@ -166,7 +166,10 @@ fn obstacle(
 ) -> Option<(Reason, String, Option<Time>)> {
     // What healing policies have done, and whether they cover this source, is known only when all are seen.
     if state.guard.on(Safeguard::CompleteView) && !state.world.sees(View::Policies) {
-        let message = format!("{}: the operator does not see all policies at the moment", drifted.symptom);
+        let message = format!(
+            "{}: the operator does not see all policies at the moment",
+            drifted.symptom
+        );
         return Some((Reason::ViewIncomplete, message, None));
     }
     if let Some(heat) = memory.objects.get(&drifted.object)

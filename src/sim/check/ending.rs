@@ -31,7 +31,9 @@ impl Checker {
         };
         for spec in &scenario.policies {
             let Spec::Scaling(policy) = spec else { continue };
-            let Some(id) = cluster.workload(&policy.target) else { continue };
+            let Some(id) = cluster.workload(&policy.target) else {
+                continue;
+            };
             let fought = scenario.troubles.iter().any(|t| {
                 let disturbs = match t.what {
                     What::Fight(w, _) | What::SetReplicas(w, _) => w == id,

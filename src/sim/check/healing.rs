@@ -44,12 +44,15 @@ struct Remedy {
     at: Time,
     wait: Span,
     fate: Fate,
+    /// In which term of the operator.
+    term: u32,
 }
 
 /// What is remembered of remedies, over restarts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
     remedies: Vec<Remedy>,
+    term: u32,
     /// When too much was unhealthy last.
     stormy: Option<Time>,
     /// When each declared object was brought back by its source, in this term.
@@ -63,6 +66,7 @@ impl Log {
         for remedy in self.remedies.iter_mut().filter(|r| r.fate == Fate::Open) {
             remedy.fate = Fate::Lost;
         }
+        self.term += 1;
         self.stormy = None;
         self.restored.clear();
     }
@@ -75,7 +79,9 @@ impl Log {
         };
         self.remedies.retain(|r| now.since(r.at) < HOUR.times(2));
         let policy = seen.healing.get(&action.policy);
-        let wait = policy.and_then(|p| rule_of(p, &incident)).map_or(Span::ZERO, shortest_wait);
+        let wait = policy
+            .and_then(|p| rule_of(p, &incident))
+            .map_or(Span::ZERO, shortest_wait);
         self.remedies.push(Remedy {
             id: action.id.clone(),
             policy_uid: policy.map(|p| p.meta.uid.clone()).unwrap_or_default(),
@@ -85,6 +91,7 @@ impl Log {
             at: now,
             wait,
             fate: Fate::Open,
+            term: self.term,
         });
     }
 
@@ -122,7 +129,10 @@ impl Log {
 
     /// Whether too much is unhealthy at this moment.
     pub fn look(&mut self, now: Time, seen: &Picture) {
-        let healed = seen.healing.keys().any(|key| seen.fresh.namespaces.contains(&key.namespace));
+        let healed = seen
+            .healing
+            .keys()
+            .any(|key| seen.fresh.namespaces.contains(&key.namespace));
         if (healed || seen.fresh.all() && !seen.healing.is_empty()) && is_stormy(now, seen) {
             self.stormy = Some(now);
         }
@@ -286,7 +296,9 @@ impl Checker {
             .counted()
             .filter(|r| r.policy_uid == policy.meta.uid)
             .collect();
-        let under_way = own.iter().filter(|r| r.incident != incident && now.since(r.at) < r.wait);
+        let under_way = own
+            .iter()
+            .filter(|r| r.incident != incident && now.since(r.at) < r.wait);
         let under_way = under_way.count();
         if under_way >= budget.in_flight as usize {
             let message = format!("{under_way} others are under way, of {}", budget.in_flight);
@@ -302,9 +314,15 @@ impl Checker {
 
     fn namespace_budget(&self, now: Time, namespace: &str) -> Result<(), Broken> {
         let limits = &self.seen.limits;
+        // What a deleted policy did in an earlier term stands nowhere any more.
+        let known = |r: &&Remedy| {
+            let policy = self.seen.healing.get(&r.policy);
+            r.term == self.healing.term || policy.is_some_and(|p| p.meta.uid == r.policy_uid)
+        };
         let spent = self
             .healing
             .counted()
+            .filter(known)
             .filter(|r| r.object.namespace == namespace && now.since(r.at) < limits.healing_window)
             .count();
         if spent >= limits.healing_per_window as usize {

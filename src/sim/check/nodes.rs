@@ -77,11 +77,18 @@ impl Checker {
         };
         let there = |pool: &str| {
             let in_pool = self.seen.nodes.values().filter(|n| n.pool() == Some(pool));
-            in_pool.filter(|n| n.deleting.is_none() && !self.nodes.going.contains(&n.name)).count()
+            in_pool
+                .filter(|n| n.deleting.is_none() && !self.nodes.going.contains(&n.name))
+                .count()
         };
         match &action.what {
             Deed::AddNode { pool, node, .. } => {
-                let asked = self.nodes.asked.iter().filter(|(n, p)| *p == pool && *n != node).count();
+                let asked = self
+                    .nodes
+                    .asked
+                    .iter()
+                    .filter(|(n, p)| *p == pool && *n != node)
+                    .count();
                 let (_, max) = bounds(pool).ok_or((Invariant::PoolWithinBounds, format!("no pool {pool}")))?;
                 let count = there(pool) + asked + 1;
                 if count > max {

@@ -73,14 +73,7 @@ impl Scaler {
         }
     }
 
-    pub fn answered(
-        &mut self,
-        now: Time,
-        target: &ObjectRef,
-        uid: &Uid,
-        (from, to): (u32, u32),
-        outcome: &Outcome,
-    ) {
+    pub fn answered(&mut self, now: Time, target: &ObjectRef, uid: &Uid, (from, to): (u32, u32), outcome: &Outcome) {
         self.target = Some(target.clone());
         match outcome {
             Outcome::Done => {
@@ -324,18 +317,28 @@ fn stabilized(now: Time, policy: &ScalingPolicy, scaler: &Scaler, (from, to): (u
         let too_low = to < from && age < down && to + slack < *recommended;
         let too_high = to > from && age < up && to > *recommended + slack;
         if too_low || too_high {
-            return Err((Invariant::Stabilized, format!("{age} ago {recommended} was recommended")));
+            return Err((
+                Invariant::Stabilized,
+                format!("{age} ago {recommended} was recommended"),
+            ));
         }
     }
     Ok(())
 }
 
 fn within_rates(now: Time, policy: &ScalingPolicy, scaler: &Scaler, (from, to): (u32, u32)) -> Result<(), Broken> {
-    let rules = if to > from { &policy.behavior.up } else { &policy.behavior.down };
+    let rules = if to > from {
+        &policy.behavior.up
+    } else {
+        &policy.behavior.down
+    };
     let change = i64::from(from.abs_diff(to));
     let allowed = allowed(now, rules, scaler, from, to > from);
     if change > allowed.max(0) {
-        return Err((Invariant::WithinRates, format!("only {allowed} are allowed now ({rules:?})")));
+        return Err((
+            Invariant::WithinRates,
+            format!("only {allowed} are allowed now ({rules:?})"),
+        ));
     }
     Ok(())
 }
@@ -351,7 +354,11 @@ fn allowed(now: Time, rules: &ScalingRules, scaler: &Scaler, current: u32, up: b
             // Rounded away from the start; the float that the HPA computes with may give one more.
             RateKind::Percent => (start * i64::from(rate.value) + 99).div_euclid(100) + 1,
         };
-        if up { start + step - i64::from(current) } else { i64::from(current) - (start - step) }
+        if up {
+            start + step - i64::from(current)
+        } else {
+            i64::from(current) - (start - step)
+        }
     });
     let floor = i64::from(up && current == 0);
     match rules.select {

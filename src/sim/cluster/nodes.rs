@@ -97,7 +97,10 @@ impl Cluster {
     }
 
     pub(super) fn node_evicts(&mut self, now: Time, name: &str, outage: u32) {
-        let away = self.nodes.get(name).filter(|n| n.outages == outage && !n.node.is_ready());
+        let away = self
+            .nodes
+            .get(name)
+            .filter(|n| n.outages == outage && !n.node.is_ready());
         for id in away.map(|n| n.pods.clone()).into_iter().flatten() {
             let daemon = self.pod(id).is_some_and(|p| self.workloads[p.workload].daemon);
             if !daemon {
@@ -200,6 +203,11 @@ fn set_condition(node: &mut Node, status: Status, now: Time) {
     node.ready = Some(Condition {
         status,
         since: now,
-        reason: if status == Status::True { "KubeletReady" } else { "NodeStatusUnknown" }.into(),
+        reason: if status == Status::True {
+            "KubeletReady"
+        } else {
+            "NodeStatusUnknown"
+        }
+        .into(),
     });
 }

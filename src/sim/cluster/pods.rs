@@ -61,13 +61,12 @@ impl Cluster {
             illness: if ill { Illness::Crashes } else { Illness::None },
             stage: 0,
         }));
-        match node {
-            Some(node) => self.bind(now, id, node),
-            None => {
-                self.pending.insert(id);
-                self.show_pod(id);
-                self.schedule(now);
-            }
+        if let Some(node) = node {
+            self.bind(now, id, node);
+        } else {
+            self.pending.insert(id);
+            self.show_pod(id);
+            self.schedule(now);
         }
     }
 

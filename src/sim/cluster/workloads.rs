@@ -133,9 +133,7 @@ impl Cluster {
             w.pods.iter().copied().collect()
         };
         for id in victims {
-            let of_old = self
-                .pod(id)
-                .is_some_and(|p| p.pod.template_hash.as_ref() == Some(&old));
+            let of_old = self.pod(id).is_some_and(|p| p.pod.template_hash.as_ref() == Some(&old));
             if of_old {
                 self.delete_pod(now, id);
             }

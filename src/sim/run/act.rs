@@ -25,11 +25,14 @@ impl Sim<'_> {
         if dirty || wake.is_some_and(|at| at <= self.now) {
             self.violate(
                 Invariant::Rests,
-                format!("step {} at {} wants the next one at once ({wake:?})", plan.seq, self.now),
+                format!(
+                    "step {} at {} wants the next one at once ({wake:?})",
+                    plan.seq, self.now
+                ),
             );
         }
         self.operator.next_step = wake.map(|at| at.max(self.now + PAUSE));
-        if self.stats.steps % IDLE_STEPS == 0 {
+        if self.stats.steps.is_multiple_of(IDLE_STEPS) {
             self.idle_step();
         }
         self.carry_out(plan);
@@ -86,7 +89,11 @@ impl Sim<'_> {
             if action.mode == Mode::DryRun {
                 continue;
             }
-            let intent = intents.iter().find(|r| r.policy == action.policy).cloned().map(Box::new);
+            let intent = intents
+                .iter()
+                .find(|r| r.policy == action.policy)
+                .cloned()
+                .map(Box::new);
             let after = self.millis(2, 20);
             let action = Box::new(action);
             self.later(after, Happening::Execute { term, action, intent });
@@ -145,8 +152,9 @@ impl Sim<'_> {
                 if done {
                     let _ = self.write(&action);
                 }
-                self.story
-                    .line(self.now, || format!("{id} gets no clear answer (done: {done}, answered: {answered})"));
+                self.story.line(self.now, || {
+                    format!("{id} gets no clear answer (done: {done}, answered: {answered})")
+                });
                 if answered {
                     let message = "the connection broke before an answer came".into();
                     self.answer(term, id, Outcome::Unknown { message }, &action.what);
@@ -188,7 +196,10 @@ impl Sim<'_> {
         if let Some(event) = self.sources[index].object_event(object) {
             self.watch(event);
         }
-        let fought = self.sources[index].fights.get(object).is_some_and(|until| *until > self.now);
+        let fought = self.sources[index]
+            .fights
+            .get(object)
+            .is_some_and(|until| *until > self.now);
         if fought && outcome == Outcome::Done {
             let after = self.millis(300, 2000);
             self.later(after, Happening::Disturb(index, object.clone()));
@@ -245,12 +256,11 @@ fn reordered(events: Vec<(Time, Event)>) -> Vec<(Time, Event)> {
         result.extend(run.drain(..).map(|(_, event)| event));
     };
     for (at, event) in events {
-        match name(&event) {
-            Some(name) => run.push((name, (at, event))),
-            None => {
-                flush(&mut run, &mut result);
-                result.push((at, event));
-            }
+        if let Some(name) = name(&event) {
+            run.push((name, (at, event)));
+        } else {
+            flush(&mut run, &mut result);
+            result.push((at, event));
         }
     }
     flush(&mut run, &mut result);

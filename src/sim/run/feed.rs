@@ -52,7 +52,11 @@ impl Sim<'_> {
         self.check.begin_term(self.now);
         self.story.line(self.now, || "the operator starts".into());
         let pod = self.operator.own.clone();
-        let node = self.cluster.list_pods().find(|p| p.key == pod).and_then(|p| p.node.clone());
+        let node = self
+            .cluster
+            .list_pods()
+            .find(|p| p.key == pod)
+            .and_then(|p| p.node.clone());
         self.tell(Event::Own(OwnIdentity { pod, node }));
         self.tell(Event::Limits(self.scenario.limits.clone()));
         for wire in Wire::ALL {
@@ -66,7 +70,9 @@ impl Sim<'_> {
     fn own_pods(&self) -> Vec<ObjectKey> {
         let pods = self.cluster.workloads.first().map(|w| &w.pods);
         let ids = pods.into_iter().flatten();
-        ids.filter_map(|id| self.cluster.pod(*id)).map(|p| p.pod.key.clone()).collect()
+        ids.filter_map(|id| self.cluster.pod(*id))
+            .map(|p| p.pod.key.clone())
+            .collect()
     }
 
     /// A list, and from then on a watch.
@@ -299,13 +305,12 @@ impl Sim<'_> {
             return;
         };
         let ready = self.cluster.ready(self.metrics.questions[question].workload);
-        let (reading, after) = match self.metrics.ask(question, self.now, ready) {
-            Some(reading) => (reading, self.millis(10, 150)),
-            None => {
-                let message = format!("no answer within {PROMETHEUS_TIMEOUT}");
-                let error = QueryError::Timeout;
-                (Reading::Failed { error, message }, PROMETHEUS_TIMEOUT)
-            }
+        let (reading, after) = if let Some(reading) = self.metrics.ask(question, self.now, ready) {
+            (reading, self.millis(10, 150))
+        } else {
+            let message = format!("no answer within {PROMETHEUS_TIMEOUT}");
+            let error = QueryError::Timeout;
+            (Reading::Failed { error, message }, PROMETHEUS_TIMEOUT)
         };
         self.later(after, Happening::Sample(question, term, reading));
         self.later(interval.max(after), Happening::Poll(question, term));

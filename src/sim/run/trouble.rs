@@ -15,7 +15,8 @@ impl Sim<'_> {
         let scenario = self.scenario;
         let trouble = &scenario.troubles[index];
         self.stats.troubles += 1;
-        self.story.line(self.now, || format!("TROUBLE {}", scenario.in_words(trouble)));
+        self.story
+            .line(self.now, || format!("TROUBLE {}", scenario.in_words(trouble)));
         match &trouble.what {
             What::Crash { .. }
             | What::Unready { .. }
@@ -112,7 +113,11 @@ impl Sim<'_> {
             What::OddAnswers(odd) => self.odd.extend(odd),
             _ => {
                 let term = self.operator.term + 1;
-                let down = if *what == What::Restart { lasts } else { Span::from_secs(2) };
+                let down = if *what == What::Restart {
+                    lasts
+                } else {
+                    Span::from_secs(2)
+                };
                 self.operator.up = false;
                 self.operator.next_step = None;
                 self.check.lost(self.now);
@@ -219,7 +224,8 @@ impl Sim<'_> {
         };
         if self.now < START + trouble.at + trouble.lasts {
             let replicas = self.scenario.workloads[*workload].replicas;
-            self.cluster.set_replicas(self.now, *workload, replicas, "argocd-controller");
+            self.cluster
+                .set_replicas(self.now, *workload, replicas, "argocd-controller");
             self.later(*every, Happening::TroubleAgain(index));
         }
     }

@@ -4,7 +4,8 @@ use super::{Scenario, Workload};
 use crate::core::names::{ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use crate::core::policy::{
     Behavior, Budget, Cause, Consolidation, Direction, HealingPolicy, HealingRule, Limits, Meta, MetricTarget, Mode,
-    NodePool, NodePoolPolicy, NodeTemplate, PodSymptom, ProviderKind, RateKind, RatePolicy, Remedy, RemedyAction, ScalingPolicy, SelectPolicy, Share, Trigger,
+    NodePool, NodePoolPolicy, NodeTemplate, PodSymptom, ProviderKind, RateKind, RatePolicy, Remedy, RemedyAction,
+    ScalingPolicy, SelectPolicy, Share, Trigger,
 };
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::time::Span;
@@ -106,7 +107,14 @@ fn fill(scenario: &mut Scenario, draw: &mut Random, namespace: &str) {
     let policy = healing(draw, namespace);
     scenario.policies.push(Spec::Healing(policy));
     let objects: Vec<ObjectRef> = (0..5)
-        .map(|i| ObjectRef::new("v1", if i < 3 { "Service" } else { "ConfigMap" }, namespace, &format!("o{i}")))
+        .map(|i| {
+            ObjectRef::new(
+                "v1",
+                if i < 3 { "Service" } else { "ConfigMap" },
+                namespace,
+                &format!("o{i}"),
+            )
+        })
         .collect();
     let source = PolicyKey::new(PolicyKind::GitSource, namespace, "deploy");
     scenario.sources.push((source, namespace != "pay", objects));
@@ -167,16 +175,10 @@ fn trigger(draw: &mut Random, n: usize, query: &QueryKey, per_pod: bool) -> Trig
     }
 }
 
-fn scaling(
-    draw: &mut Random,
-    namespace: &str,
-    name: &str,
-    target: ObjectRef,
-    triggers: Vec<Trigger>,
-) -> ScalingPolicy {
+fn scaling(draw: &mut Random, namespace: &str, name: &str, target: ObjectRef, triggers: Vec<Trigger>) -> ScalingPolicy {
     let mut behavior = Behavior::default();
     behavior.down.stabilization = Span::from_mins(draw.between(0, 5));
-    behavior.up.stabilization = Span::from_mins(if draw.chance(30) { 1 } else { 0 });
+    behavior.up.stabilization = Span::from_mins(i64::from(draw.chance(30)));
     if draw.chance(50) {
         let kind = |percent| if percent { RateKind::Percent } else { RateKind::Pods };
         for rules in [&mut behavior.up, &mut behavior.down] {
@@ -189,7 +191,11 @@ fn scaling(
                 }
             };
             rules.policies = vec![policy(draw), policy(draw)];
-            rules.select = if draw.chance(50) { SelectPolicy::Max } else { SelectPolicy::Min };
+            rules.select = if draw.chance(50) {
+                SelectPolicy::Max
+            } else {
+                SelectPolicy::Min
+            };
         }
     }
     ScalingPolicy {

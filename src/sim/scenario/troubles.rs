@@ -20,7 +20,7 @@ pub(super) fn random(draw: &mut Random, scenario: &Scenario) -> Vec<Trouble> {
         .filter_map(|_| {
             let at = Span::from_millis(draw.between(first, last));
             let what = what(draw, scenario)?;
-            let longest = Span::from_millis(last) .as_millis() - at.as_millis();
+            let longest = Span::from_millis(last).as_millis() - at.as_millis();
             let lasts = lasts(draw, &what).as_millis().min(longest.max(1000));
             Some(Trouble {
                 at,
@@ -54,7 +54,11 @@ fn what(draw: &mut Random, scenario: &Scenario) -> Option<What> {
             percent: small(draw, 10, 60),
         }),
         26..=28 => Some(What::BadRollout(any)),
-        29 => Some(if draw.chance(50) { What::ProviderFails } else { What::IntruderOnMarked }),
+        29 => Some(if draw.chance(50) {
+            What::ProviderFails
+        } else {
+            What::IntruderOnMarked
+        }),
         30..=31 => Some(What::NodeDown(small(draw, 1, i64::from(scenario.nodes) - 1))),
         32..=43 => {
             let one = draw.index(scenario.questions.len());
@@ -63,7 +67,11 @@ fn what(draw: &mut Random, scenario: &Scenario) -> Option<What> {
         }
         44..=48 => Some(What::Surge(draw.index(scenario.questions.len()), small(draw, 10, 300))),
         49..=62 => Some(edge(draw)),
-        63..=66 => Some(if draw.chance(60) { What::Restart } else { What::LeaderChange }),
+        63..=66 => Some(if draw.chance(60) {
+            What::Restart
+        } else {
+            What::LeaderChange
+        }),
         67..=68 => Some(What::OwnUnready),
         69..=89 => people(draw, scenario),
         _ => drift(draw, scenario),
