@@ -153,12 +153,7 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         shutdown: stop.clone(),
     };
     let syncing = tokio::spawn(sync::run(syncing, watching.clone(), restores));
-    tokio::spawn(config::run(
-        client.clone(),
-        around.namespace.clone(),
-        servers,
-        watching,
-    ));
+    tokio::spawn(config::run(client.clone(), around.namespace.clone(), servers, watching));
     let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
     let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), again, metrics);
     (publisher, actor, syncing)

@@ -4,7 +4,6 @@
 #[path = "../it/crds/cases.rs"]
 mod cases;
 
-use std::collections::BTreeMap;
 use cases::{Case, Expect};
 use futures::{StreamExt, stream};
 use homeostat_cluster::{Cluster, Options, objects, wait};
@@ -12,6 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Client;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 use crate::stage::LIMIT;
 
@@ -82,6 +82,8 @@ async fn judge(client: &Client, plurals: &BTreeMap<String, String>, case: &Case)
         (Expect::Accepted, None) => None,
         (Expect::Accepted, Some(message)) => Some(format!("{name}: should be accepted, but: {message}")),
         (Expect::Rejected(text), Some(message)) if message.contains(text) => None,
-        (Expect::Rejected(text), verdict) => Some(format!("{name}: should be rejected with `{text}`, but: {verdict:?}")),
+        (Expect::Rejected(text), verdict) => {
+            Some(format!("{name}: should be rejected with `{text}`, but: {verdict:?}"))
+        }
     }
 }

@@ -70,7 +70,12 @@ impl Fake {
     /// When an expression was asked.
     pub fn asked(&self, expr: &str) -> Vec<Instant> {
         let inner = self.inner.lock().unwrap();
-        inner.asked.iter().filter(|(e, _)| e == expr).map(|(_, at)| *at).collect()
+        inner
+            .asked
+            .iter()
+            .filter(|(e, _)| e == expr)
+            .map(|(_, at)| *at)
+            .collect()
     }
 
     /// Waits until an expression has been asked so many times more.
@@ -84,7 +89,10 @@ impl Fake {
     }
 
     async fn answer(&self, body: &str) -> Response {
-        let expr = body.split('&').find_map(|pair| pair.strip_prefix("query=")).unwrap_or_default();
+        let expr = body
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("query="))
+            .unwrap_or_default();
         let answer = {
             let mut inner = self.inner.lock().unwrap();
             inner.asked.push((expr.to_owned(), Instant::now()));

@@ -85,11 +85,14 @@ impl Stage {
         let api = self.api_of("homeostat.dev/v1alpha1", "GitSource", name).await;
         let now = format!("{:?}", Instant::now());
         let patch = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": now}}});
-        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
     }
 
     async fn api_of(&self, api_version: &str, kind: &str, name: &str) -> Api<DynamicObject> {
-        let yaml = format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: {name}, namespace: default}}}}");
+        let yaml =
+            format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: {name}, namespace: default}}}}");
         let object = homeostat_cluster::objects::parse(&yaml).unwrap().remove(0);
         homeostat_cluster::objects::api_of(&self.client, &object).await.unwrap()
     }
@@ -147,7 +150,8 @@ impl Stage {
     /// Deletes a ConfigMap by hand, and expects it back: what was applied is still kept.
     async fn still_keeps(&self, name: &str) {
         self.delete("v1", "ConfigMap", name).await;
-        self.comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name)).await;
+        self.comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name))
+            .await;
     }
 }
 
@@ -160,7 +164,10 @@ async fn what_is_pushed_is_applied_and_what_is_changed_by_hand_comes_back() {
     repo.write("web/service.yaml", SERVICE);
     repo.write("web/policy.yaml", scaling("web", "sum(load)", ""));
     repo.write("web/a.yaml", config_map("a", "1") + "---\n" + &config_map("b", "1"));
-    repo.write("team/namespace.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: team}}");
+    repo.write(
+        "team/namespace.yaml",
+        "{apiVersion: v1, kind: Namespace, metadata: {name: team}}",
+    );
     repo.write(
         "team/map.yaml",
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: team}, data: {value: '1'}}",
@@ -176,7 +183,11 @@ async fn what_is_pushed_is_applied_and_what_is_changed_by_hand_comes_back() {
     stage.apply(&source("deploy", &repo.url(), "")).await;
     stage.applies("deploy", &first).await;
     let status = stage.status("GitSource", "deploy").await;
-    assert_eq!(status["inventory"]["entries"].as_array().map(Vec::len), Some(9), "{status:#}");
+    assert_eq!(
+        status["inventory"]["entries"].as_array().map(Vec::len),
+        Some(9),
+        "{status:#}"
+    );
     stage.event("deploy", "Applied").await;
     let widget = stage.read("example.com/v1", "Widget", "default", "small").await;
     assert_eq!(widget["spec"]["size"], 1);
@@ -187,13 +198,17 @@ async fn what_is_pushed_is_applied_and_what_is_changed_by_hand_comes_back() {
     stage.wants("web", 5).await;
 
     stage.delete("v1", "Service", "web").await;
-    let took = stage.comes_back("v1", "Service", "web", "/spec/ports/0/port", &json!(80)).await;
+    let took = stage
+        .comes_back("v1", "Service", "web", "/spec/ports/0/port", &json!(80))
+        .await;
     assert!(took < AT_ONCE, "{took:?}");
     stage.event("deploy", "ObjectDeleted").await;
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "other"}]}}}});
     stage.edit("apps/v1", "Deployment", "web", image).await;
     let image = "/spec/template/spec/containers/0/image";
-    let took = stage.comes_back("apps/v1", "Deployment", "web", image, &json!("app")).await;
+    let took = stage
+        .comes_back("apps/v1", "Deployment", "web", image, &json!("app"))
+        .await;
     assert!(took < AT_ONCE, "{took:?}");
     stage.event("deploy", "ObjectDrifted").await;
     assert_eq!(stage.replicas("web").await, 5);
@@ -202,8 +217,16 @@ async fn what_is_pushed_is_applied_and_what_is_changed_by_hand_comes_back() {
     repo.write("web/deployment.yaml", deployment("web", 3, "200m"));
     let second = repo.push("a changes, b goes");
     stage.applies("deploy", &second).await;
-    assert_eq!(stage.read("v1", "ConfigMap", "default", "a").await["data"]["value"], "2");
+    assert_eq!(
+        stage.read("v1", "ConfigMap", "default", "a").await["data"]["value"],
+        "2"
+    );
     assert_eq!(stage.read("v1", "ConfigMap", "default", "b").await, Value::Null);
     assert_eq!(stage.replicas("web").await, 5, "the policy's, not the repository's");
-    assert_eq!(operator.metric("homeostat_git_objects{namespace=\"default\",name=\"deploy\"}").await, Some(8.0));
+    assert_eq!(
+        operator
+            .metric("homeostat_git_objects{namespace=\"default\",name=\"deploy\"}")
+            .await,
+        Some(8.0)
+    );
 }

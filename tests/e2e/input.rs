@@ -42,7 +42,10 @@ async fn bad_input_is_named_and_stops_nothing_else() {
     scene.stage.wants("well", 4).await;
     assert_eq!(scene.operator.metric("homeostat_leader ").await, Some(1.0));
 
-    tokio::join!(queries::that_give_a_number_again(&scene), config::with_a_secret_that_comes_later(&scene));
+    tokio::join!(
+        queries::that_give_a_number_again(&scene),
+        config::with_a_secret_that_comes_later(&scene)
+    );
     config::that_is_gone_or_cannot_be_used(&scene).await;
 }
 
@@ -51,7 +54,10 @@ impl Scene {
     /// are not Ready; the condition's message.
     async fn told(&self, name: &str, condition: &str, reason: &str, words: &[&str]) {
         let status = if condition == "Stalled" { "True" } else { "False" };
-        let found = self.stage.condition("ScalingPolicy", name, condition, status, reason).await;
+        let found = self
+            .stage
+            .condition("ScalingPolicy", name, condition, status, reason)
+            .await;
         let message = found["message"].as_str().unwrap_or_default();
         for word in words {
             assert!(message.contains(word), "{name}: no `{word}` in: {message}");

@@ -15,12 +15,16 @@ async fn pools_grow_for_pods_without_room_and_shrink_when_they_are_empty() {
     stage.apply(&pool("general", "kwok: {}", template)).await;
     let template = "{taints: [{key: example.com/gpu, effect: NoSchedule}], \
         capacity: {cpu: 4, memory: 16Gi, pods: 110, example.com/gpu: 1}}";
-    stage.apply(&pool("far", "kwok: {registrationDelay: 1h}", template)).await;
+    stage
+        .apply(&pool("far", "kwok: {registrationDelay: 1h}", template))
+        .await;
     stage.apply(&deployment("big", 1, "3")).await;
     stage.apply(&scaling("big", "sum(load)", "")).await;
     stage.gauges.set("load", 100.0);
     let operator = stage.operator("one").await;
-    stage.condition("NodePoolPolicy", "general", "Ready", "True", "PoolsAsWanted").await;
+    stage
+        .condition("NodePoolPolicy", "general", "Ready", "True", "PoolsAsWanted")
+        .await;
 
     nodes_that_do_not_become_ready(&stage).await;
     no_more_than_the_maximum(&stage, &operator).await;
@@ -35,7 +39,9 @@ async fn nodes_that_do_not_become_ready(stage: &Stage) {
     stage.cluster.pause(Component::Kwok);
     stage.gauges.set("load", 500.0);
     stage.wants("big", 5).await;
-    let found = stage.condition("NodePoolPolicy", "general", "Limited", "True", "PoolBackingOff").await;
+    let found = stage
+        .condition("NodePoolPolicy", "general", "Limited", "True", "PoolBackingOff")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
     assert!(message.contains("small"), "{message}");
     stage.event("general", "PoolBackingOff").await;
@@ -50,10 +56,14 @@ async fn no_more_than_the_maximum(stage: &Stage, operator: &Operator) {
     })
     .await
     .unwrap();
-    let found = stage.condition("NodePoolPolicy", "general", "Limited", "True", "PoolAtMaximum").await;
+    let found = stage
+        .condition("NodePoolPolicy", "general", "Limited", "True", "PoolAtMaximum")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
     assert!(message.contains('2'), "{message}");
-    stage.condition("NodePoolPolicy", "general", "Ready", "True", "PodsWaiting").await;
+    stage
+        .condition("NodePoolPolicy", "general", "Ready", "True", "PodsWaiting")
+        .await;
     assert_eq!(pool_nodes(stage, "general").await.len(), 2);
     let series = r#"homeostat_node_pool_nodes{policy="general",pool="small"}"#;
     assert_eq!(operator.metric(series).await, Some(2.0));
@@ -62,9 +72,14 @@ async fn no_more_than_the_maximum(stage: &Stage, operator: &Operator) {
 async fn nodes_that_never_register(stage: &Stage) {
     let gpu = deployment("gpu", 1, "1")
         .replace("memory: 64Mi}", "memory: 64Mi}, limits: {example.com/gpu: 1}")
-        .replace("{containers:", "{tolerations: [{key: example.com/gpu, operator: Exists}], containers:");
+        .replace(
+            "{containers:",
+            "{tolerations: [{key: example.com/gpu, operator: Exists}], containers:",
+        );
     stage.apply(&gpu).await;
-    stage.condition("NodePoolPolicy", "far", "Limited", "True", "PoolBackingOff").await;
+    stage
+        .condition("NodePoolPolicy", "far", "Limited", "True", "PoolBackingOff")
+        .await;
     stage.event("far", "PoolBackingOff").await;
     let status = stage.status("NodePoolPolicy", "far").await;
     assert_eq!(status["pools"][0]["nodes"], 0, "{status:#}");
@@ -79,7 +94,9 @@ async fn empty_nodes_go(stage: &Stage, operator: &Operator) {
     })
     .await
     .unwrap();
-    stage.condition("NodePoolPolicy", "general", "Limited", "False", "PoolsAsWanted").await;
+    stage
+        .condition("NodePoolPolicy", "general", "Limited", "False", "PoolsAsWanted")
+        .await;
     wait::until("the last pod to be Ready", LIMIT, || async {
         (ready_pods(stage, "big").await == 1).then_some(())
     })
@@ -116,7 +133,10 @@ async fn pool_nodes(stage: &Stage, policy: &str) -> Vec<String> {
 
 async fn ready_pods(stage: &Stage, app: &str) -> usize {
     let pods: Api<Pod> = Api::namespaced(stage.client.clone(), "default");
-    let list = pods.list(&ListParams::default().labels(&format!("app={app}"))).await.unwrap();
+    let list = pods
+        .list(&ListParams::default().labels(&format!("app={app}")))
+        .await
+        .unwrap();
     let is_ready = |pod: &&Pod| {
         let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
         let mut conditions = conditions.filter(|c| c.type_ == "Ready" && c.status == "True");

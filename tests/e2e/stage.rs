@@ -156,7 +156,8 @@ impl Stage {
 
     /// Deletes an object of the namespace `default`, or one that has no namespace.
     pub async fn delete(&self, api_version: &str, kind: &str, name: &str) {
-        let yaml = format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: {name}, namespace: default}}}}");
+        let yaml =
+            format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: {name}, namespace: default}}}}");
         let object = objects::parse(&yaml).unwrap().remove(0);
         let api: Api<DynamicObject> = objects::api_of(&self.client, &object).await.unwrap();
         api.delete(name, &DeleteParams::default()).await.unwrap();
@@ -213,11 +214,17 @@ impl Stage {
 
     /// Waits for an Event with this reason that `kubectl describe` shows for an object.
     pub async fn event_on(&self, kind: &str, name: &str, reason: &str) {
-        let version = if kind == "Deployment" { "apps/v1" } else { "homeostat.dev/v1alpha1" };
+        let version = if kind == "Deployment" {
+            "apps/v1"
+        } else {
+            "homeostat.dev/v1alpha1"
+        };
         let object = self.read(version, kind, "default", name).await;
         let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
-        self.event_like(name, reason, |about| about.kind.as_deref() == Some(kind) && about.uid == uid)
-            .await;
+        self.event_like(name, reason, |about| {
+            about.kind.as_deref() == Some(kind) && about.uid == uid
+        })
+        .await;
     }
 
     async fn event_like(&self, about: &str, reason: &str, more: impl Fn(&ObjectReference) -> bool) {

@@ -30,7 +30,11 @@ async fn nothing_is_written_while_nothing_changes_and_an_outage_of_the_api_serve
     let mut names = Vec::new();
     for i in 0..SHARING + ALONE {
         let name = format!("app-{i}");
-        let query = if i < SHARING { "same".to_owned() } else { format!("own{i}") };
+        let query = if i < SHARING {
+            "same".to_owned()
+        } else {
+            format!("own{i}")
+        };
         fake.set(&query, Answer::Value(200.0));
         stage.apply(&deployment(&name, 2, "10m")).await;
         stage.apply(&scaling(&name, &query, "")).await;
@@ -38,8 +42,12 @@ async fn nothing_is_written_while_nothing_changes_and_an_outage_of_the_api_serve
     }
     let operator = stage.operator("one").await;
     for name in &names {
-        stage.condition("ScalingPolicy", name, "Ready", "True", "Accepted").await;
-        stage.condition("ScalingPolicy", name, "MetricsAvailable", "True", "Accepted").await;
+        stage
+            .condition("ScalingPolicy", name, "Ready", "True", "Accepted")
+            .await;
+        stage
+            .condition("ScalingPolicy", name, "MetricsAvailable", "True", "Accepted")
+            .await;
     }
     queries_are_shared_and_spread(&fake).await;
     nothing_is_written(&stage, &fake, &operator).await;
@@ -51,10 +59,17 @@ async fn queries_are_shared_and_spread(fake: &Fake) {
     let asked = fake.asked("same");
     let last = &asked[asked.len() - 6..];
     let took = last[5] - last[0];
-    assert!(took > Duration::from_millis(4000), "{SHARING} policies ask once a second: 5 intervals took {took:?}");
+    assert!(
+        took > Duration::from_millis(4000),
+        "{SHARING} policies ask once a second: 5 intervals took {took:?}"
+    );
     // Within an interval each query has its own time.
     let phases: BTreeSet<u128> = (SHARING..SHARING + ALONE)
-        .filter_map(|i| fake.asked(&format!("own{i}")).last().map(|at| (*at - last[0]).as_millis() % 1000 / 100))
+        .filter_map(|i| {
+            fake.asked(&format!("own{i}"))
+                .last()
+                .map(|at| (*at - last[0]).as_millis() % 1000 / 100)
+        })
         .collect();
     assert!(phases.len() >= 4, "{phases:?}");
 }
@@ -75,7 +90,12 @@ async fn versions(stage: &Stage) -> BTreeMap<String, String> {
     let api: Api<DynamicObject> = Api::all_with(stage.client.clone(), &resource);
     let list = api.list(&ListParams::default()).await.unwrap();
     list.into_iter()
-        .map(|o| (o.metadata.name.unwrap_or_default(), o.metadata.resource_version.unwrap_or_default()))
+        .map(|o| {
+            (
+                o.metadata.name.unwrap_or_default(),
+                o.metadata.resource_version.unwrap_or_default(),
+            )
+        })
         .collect()
 }
 
@@ -84,7 +104,12 @@ async fn writes(stage: &Stage) -> BTreeMap<String, String> {
     let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
     let text = stage.client.request_text(request).await.unwrap();
     let written = |line: &&str| {
-        let of_ours = [r#"group="homeostat.dev""#, r#"resource="events""#, r#"subresource="scale""#, r#"resource="pods""#];
+        let of_ours = [
+            r#"group="homeostat.dev""#,
+            r#"resource="events""#,
+            r#"subresource="scale""#,
+            r#"resource="pods""#,
+        ];
         let reads = [r#"verb="GET""#, r#"verb="LIST""#, r#"verb="WATCH""#];
         line.starts_with("apiserver_request_total{")
             && of_ours.iter().any(|part| line.contains(part))
@@ -111,7 +136,9 @@ async fn the_api_server_restarts(stage: &mut Stage, fake: &Fake, operator: &Oper
     stage.cluster.start_again(Component::ApiServer).await.unwrap();
     stage.delete("homeostat.dev/v1alpha1", "ScalingPolicy", "app-0").await;
     stage.wants("app-25", 5).await;
-    stage.condition("ScalingPolicy", "app-25", "Ready", "True", "Accepted").await;
+    stage
+        .condition("ScalingPolicy", "app-25", "Ready", "True", "Accepted")
+        .await;
     let scaled = stage.status("ScalingPolicy", "app-25").await;
     let events = scaled["scaleEvents"].as_array().map_or(0, Vec::len);
     assert!(events <= 1, "{scaled:#}");

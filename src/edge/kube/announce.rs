@@ -94,7 +94,11 @@ fn is_bad(condition: &ConditionReport) -> bool {
         "Stalled" | "FieldConflict" => condition.status == Status::True,
         _ => false,
     };
-    wrong && !matches!(condition.reason, Reason::NotSampledYet | Reason::ViewIncomplete | Reason::Suspended)
+    wrong
+        && !matches!(
+            condition.reason,
+            Reason::NotSampledYet | Reason::ViewIncomplete | Reason::Suspended
+        )
 }
 
 fn changed(policy: &PolicyKey, condition: &ConditionReport, warning: bool, at: Time, engine: &Engine) -> Notice {

@@ -117,7 +117,9 @@ impl Reader {
         let key = PolicyKey::new(PolicyKind::OperatorConfig, "", NAME);
         let Some(object) = object else {
             self.in_use.clear();
-            let advice = format!("there is no OperatorConfig named {NAME}: create it, with the Prometheus server in spec.prometheus");
+            let advice = format!(
+                "there is no OperatorConfig named {NAME}: create it, with the Prometheus server in spec.prometheus"
+            );
             self.publish(BTreeMap::new(), advice);
             self.limit(Limits::default()).await;
             self.say(Event::PolicyGone(key)).await;
@@ -128,7 +130,10 @@ impl Reader {
         let problem = match convert::typed::<OperatorConfig>(object) {
             Err(invalid) => {
                 if self.servers.borrow().is_none() {
-                    self.publish(BTreeMap::new(), format!("OperatorConfig {NAME} cannot be used: {invalid}"));
+                    self.publish(
+                        BTreeMap::new(),
+                        format!("OperatorConfig {NAME} cannot be used: {invalid}"),
+                    );
                 }
                 Some(format!("{invalid}; what was in use before stays in use"))
             }

@@ -86,11 +86,7 @@ impl Executor {
                     pool: pool.clone(),
                     template: (**template).clone(),
                 };
-                outcome(
-                    self.provider(kind)
-                        .create(request)
-                        .await,
-                )
+                outcome(self.provider(kind).create(request).await)
             }
             Deed::MarkNode { node, uid } => self.set_mark(node, uid, true).await,
             Deed::UnmarkNode { node, uid } => self.set_mark(node, uid, false).await,
@@ -100,11 +96,7 @@ impl Executor {
                 provider: kind,
                 ..
             } => match self.still_removable(node, uid).await {
-                Ok(()) => outcome(
-                    self.provider(kind)
-                        .delete(node, uid)
-                        .await,
-                ),
+                Ok(()) => outcome(self.provider(kind).delete(node, uid).await),
                 Err(outcome) => outcome,
             },
             Deed::Evict { pod, uid, .. } => self.evict(pod, uid).await,

@@ -121,7 +121,8 @@ impl Board {
     fn set_others(&mut self, now: OtherScalers) {
         let changed = |target: &&ObjectRef| self.others.get(*target) != now.get(*target);
         let targets = self.known.iter().filter(changed);
-        self.reads.extend(targets.map(|target| (target.clone(), Instant::now())));
+        self.reads
+            .extend(targets.map(|target| (target.clone(), Instant::now())));
         self.others = now;
     }
 

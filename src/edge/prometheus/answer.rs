@@ -55,7 +55,10 @@ pub(super) fn read(status: u16, body: &[u8]) -> Reading {
         } else {
             failed(
                 QueryError::Status,
-                format!("the server answered with HTTP {status}: {} (it says: {start})", advice(status)),
+                format!(
+                    "the server answered with HTTP {status}: {} (it says: {start})",
+                    advice(status)
+                ),
             )
         };
     };
@@ -74,7 +77,10 @@ pub(super) fn read(status: u16, body: &[u8]) -> Reading {
                 QueryError::Timeout => "make the query lighter",
                 _ => advice(status),
             };
-            failed(error, format!("{advice}; Prometheus says {kind} (HTTP {status}): {text}"))
+            failed(
+                error,
+                format!("{advice}; Prometheus says {kind} (HTTP {status}): {text}"),
+            )
         }
         _ => failed(
             QueryError::Malformed,

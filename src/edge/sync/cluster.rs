@@ -2,7 +2,8 @@
 //! is written over exactly what was read: whoever came in between makes it start again.
 
 use kube::api::{
-    Api, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective,
+    Api, DeleteParams, DynamicObject, PartialObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy,
+    ValidationDirective,
 };
 use kube::{Client, Config};
 use serde_json::Value;

@@ -27,7 +27,9 @@ const TRIES: usize = 5;
 impl Worker {
     /// Looks at objects that a watch saw change.
     pub(super) async fn look_again(&mut self, objects: BTreeSet<ObjectRef>) {
-        let Some((settings, account)) = self.settings.clone() else { return };
+        let Some((settings, account)) = self.settings.clone() else {
+            return;
+        };
         let Some(applied) = self.applied.as_ref().filter(|_| !settings.suspend) else {
             return;
         };
@@ -43,7 +45,9 @@ impl Worker {
 
     /// Looks at everything that is applied.
     pub(super) async fn look_at_all(&mut self) -> Result<(), Trouble> {
-        let Some((_, account)) = self.settings.clone() else { return Ok(()) };
+        let Some((_, account)) = self.settings.clone() else {
+            return Ok(());
+        };
         let Some(applied) = &self.applied else { return Ok(()) };
         let declared: Vec<_> = applied.objects.values().cloned().collect();
         let (mut refused, mut failed) = (Vec::new(), Vec::new());
@@ -51,7 +55,11 @@ impl Worker {
             match look {
                 Ok(look) => self.tell(&declared.object, look).await,
                 Err(error) => {
-                    let problems = if is_transient(&error) { &mut failed } else { &mut refused };
+                    let problems = if is_transient(&error) {
+                        &mut failed
+                    } else {
+                        &mut refused
+                    };
                     problems.push(format!("{}: {error}", declared.place));
                 }
             }
@@ -129,7 +137,10 @@ impl Worker {
             return Err(conflict(format!("spec.kinds does not allow {} any more", object.kind)));
         }
         for _ in 0..TRIES {
-            let live = account.get(&declared.served, object).await.map_err(|e| outcome(account, &e))?;
+            let live = account
+                .get(&declared.served, object)
+                .await
+                .map_err(|e| outcome(account, &e))?;
             self.check(order, live.as_ref())?;
             if !self.around.leadership.is_leader_now() {
                 return Err(skipped("this replica does not lead"));

@@ -13,7 +13,13 @@ pub(super) const MAX_OBJECTS: usize = 4096;
 pub(super) fn entry(object: &ObjectRef) -> InventoryEntry {
     let version = object.api_version.rsplit('/').next().unwrap_or_default();
     InventoryEntry {
-        id: format!("{}_{}_{}_{}", object.namespace, object.name, object.group(), object.kind),
+        id: format!(
+            "{}_{}_{}_{}",
+            object.namespace,
+            object.name,
+            object.group(),
+            object.kind
+        ),
         v: version.into(),
     }
 }
@@ -48,7 +54,12 @@ pub(super) fn gone(inventory: &[InventoryEntry], declared: &BTreeSet<ObjectRef>)
 }
 
 /// Why nothing may be deleted although objects have gone from the repository; `None` when all of it may.
-pub(super) fn brake(settings: &Settings, applied: usize, declared: usize, gone: usize) -> Option<(&'static str, String)> {
+pub(super) fn brake(
+    settings: &Settings,
+    applied: usize,
+    declared: usize,
+    gone: usize,
+) -> Option<(&'static str, String)> {
     if gone == 0 || !settings.prune {
         return None;
     }
@@ -88,7 +99,11 @@ mod tests {
 
     #[test]
     fn entries_go_both_ways() {
-        for (version, namespace) in [("v1", "shop"), ("apps/v1", "shop"), ("rbac.authorization.k8s.io/v1", "")] {
+        for (version, namespace) in [
+            ("v1", "shop"),
+            ("apps/v1", "shop"),
+            ("rbac.authorization.k8s.io/v1", ""),
+        ] {
             let reference = ObjectRef::new(version, "Kind", namespace, "name.x");
             assert_eq!(object(&entry(&reference)), Some(reference));
         }
@@ -96,9 +111,20 @@ mod tests {
 
     #[test]
     fn mass_deletion_is_braked() {
-        let cases = [(10, 9, 1, false), (10, 8, 2, false), (10, 7, 3, true), (2, 1, 1, false), (10, 0, 10, true), (1, 0, 1, true)];
+        let cases = [
+            (10, 9, 1, false),
+            (10, 8, 2, false),
+            (10, 7, 3, true),
+            (2, 1, 1, false),
+            (10, 0, 10, true),
+            (1, 0, 1, true),
+        ];
         for (applied, declared, gone, braked) in cases {
-            assert_eq!(brake(&settings(20), applied, declared, gone).is_some(), braked, "{applied} {declared} {gone}");
+            assert_eq!(
+                brake(&settings(20), applied, declared, gone).is_some(),
+                braked,
+                "{applied} {declared} {gone}"
+            );
         }
     }
 }

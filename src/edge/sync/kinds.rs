@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use kube::Client;
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, ApiResource, Scope};
-use kube::Client;
 
 use crate::api::GROUP;
 use crate::core::names::ObjectRef;
@@ -25,7 +25,12 @@ pub(super) struct Kinds {
 
 impl Kinds {
     /// How a kind is served; `None` when the API server does not know it.
-    pub async fn resolve(&mut self, client: &Client, api_version: &str, kind: &str) -> Result<Option<Served>, CallError> {
+    pub async fn resolve(
+        &mut self,
+        client: &Client,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Option<Served>, CallError> {
         let key = (api_version.to_owned(), kind.to_owned());
         if let Some(known) = self.known.get(&key) {
             return Ok(Some(known.clone()));
@@ -66,7 +71,10 @@ pub(super) fn rank(object: &ObjectRef) -> u8 {
     match (object.group(), object.kind.as_str()) {
         ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition") => FOUNDATIONS,
         ("rbac.authorization.k8s.io" | "scheduling.k8s.io" | "storage.k8s.io", _) | ("", "ServiceAccount") => 1,
-        ("", "ConfigMap" | "Secret" | "PersistentVolume" | "PersistentVolumeClaim" | "LimitRange" | "ResourceQuota") => 2,
+        (
+            "",
+            "ConfigMap" | "Secret" | "PersistentVolume" | "PersistentVolumeClaim" | "LimitRange" | "ResourceQuota",
+        ) => 2,
         ("", "Service") => 3,
         (GROUP, "GitSource") => 6,
         (GROUP, _) => 5,

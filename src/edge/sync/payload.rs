@@ -20,7 +20,14 @@ pub(super) fn base(declared: &Value, namespace: &str, source: &str) -> Value {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
         return object;
     };
-    for server_side in ["managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"] {
+    for server_side in [
+        "managedFields",
+        "resourceVersion",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "selfLink",
+    ] {
         metadata.remove(server_side);
     }
     if namespace.is_empty() {
@@ -45,11 +52,7 @@ pub(super) fn prepare(base: &Value, live: Option<&DynamicObject>, owned: bool) -
     if let Some(metadata) = payload.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".into(), json!(live.resource_version()));
     }
-    let Some(spec) = payload
-        .get_mut("spec")
-        .filter(|_| owned)
-        .and_then(Value::as_object_mut)
-    else {
+    let Some(spec) = payload.get_mut("spec").filter(|_| owned).and_then(Value::as_object_mut) else {
         return payload;
     };
     let concerns_us = spec.contains_key("replicas") || applies_replicas(live, |manager| manager == MANAGER);
@@ -121,7 +124,8 @@ pub(super) fn other_claim(live: &DynamicObject, source: &str) -> Option<Claim> {
 /// Where two versions of an object differ, as JSON pointers, apart from what the server keeps for itself.
 pub(super) fn differences(live: &DynamicObject, wanted: &DynamicObject) -> Vec<String> {
     let value = |object: &DynamicObject| {
-        let mut value = json!({"data": object.data.clone(), "labels": object.labels(), "annotations": object.annotations()});
+        let mut value =
+            json!({"data": object.data.clone(), "labels": object.labels(), "annotations": object.annotations()});
         if let Some(data) = value.get_mut("data").and_then(Value::as_object_mut) {
             data.remove("status");
         }
@@ -131,7 +135,12 @@ pub(super) fn differences(live: &DynamicObject, wanted: &DynamicObject) -> Vec<S
     let mut found = Vec::new();
     compare("", &live["data"], &wanted["data"], &mut found);
     compare("/metadata/labels", &live["labels"], &wanted["labels"], &mut found);
-    compare("/metadata/annotations", &live["annotations"], &wanted["annotations"], &mut found);
+    compare(
+        "/metadata/annotations",
+        &live["annotations"],
+        &wanted["annotations"],
+        &mut found,
+    );
     found
 }
 
@@ -159,9 +168,10 @@ fn compare(path: &str, a: &Value, b: &Value, found: &mut Vec<String>) {
 
 /// Who wrote last, other than this source and the cluster's controllers' status writes: for people to know whom to ask.
 pub(super) fn last_writer(live: &DynamicObject) -> Option<String> {
-    let others = live.managed_fields().iter().filter(|e| {
-        e.manager.as_deref() != Some(MANAGER) && e.subresource.as_deref().unwrap_or_default().is_empty()
-    });
+    let others = live
+        .managed_fields()
+        .iter()
+        .filter(|e| e.manager.as_deref() != Some(MANAGER) && e.subresource.as_deref().unwrap_or_default().is_empty());
     others
         .max_by_key(|e| e.time.as_ref().map(|t| t.0))
         .and_then(|e| e.manager.clone())
@@ -209,9 +219,21 @@ mod tests {
     fn owned_replicas_are_left_as_they_are() {
         let scaled = live(7, json!([manager("homeostat", "Update", "scale")]));
         let replicas = |payload: &Value| payload.pointer("/spec/replicas").cloned();
-        assert_eq!(replicas(&prepare(&declared(), Some(&scaled), true)), Some(json!(7)), "adopted");
-        assert_eq!(replicas(&prepare(&declared(), Some(&scaled), false)), Some(json!(2)), "no policy");
-        assert_eq!(replicas(&prepare(&declared(), None, true)), Some(json!(2)), "created as declared");
+        assert_eq!(
+            replicas(&prepare(&declared(), Some(&scaled), true)),
+            Some(json!(7)),
+            "adopted"
+        );
+        assert_eq!(
+            replicas(&prepare(&declared(), Some(&scaled), false)),
+            Some(json!(2)),
+            "no policy"
+        );
+        assert_eq!(
+            replicas(&prepare(&declared(), None, true)),
+            Some(json!(2)),
+            "created as declared"
+        );
         let other = live(7, json!([manager("kustomize-controller", "Apply", "")]));
         assert_eq!(replicas(&prepare(&declared(), Some(&other), true)), None, "stripped");
     }

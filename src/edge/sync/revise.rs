@@ -92,7 +92,11 @@ impl Worker {
         let (settings, account) = self.acting()?;
         let Resolved { mut objects, later } = self.resolve(commit).await?;
         let waiting = steps::must_wait(&account, &objects).await?;
-        let now = objects.values().filter(|d| !waiting.contains(&d.object)).cloned().collect();
+        let now = objects
+            .values()
+            .filter(|d| !waiting.contains(&d.object))
+            .cloned()
+            .collect();
         let mut looks = steps::accept(&account, &self.around.client, now, &self.key).await?;
         let stored = self.stored();
         let declared: BTreeSet<ObjectRef> = objects.keys().cloned().collect();
@@ -102,8 +106,13 @@ impl Worker {
             return Err(Trouble::stalled(reason, message));
         }
         if !waiting.is_empty() || !later.is_empty() {
-            self.lay_foundations(commit, &account, &mut objects, &mut looks, later).await?;
-            let waiting = objects.values().filter(|d| !looks.contains_key(&d.object)).cloned().collect();
+            self.lay_foundations(commit, &account, &mut objects, &mut looks, later)
+                .await?;
+            let waiting = objects
+                .values()
+                .filter(|d| !looks.contains_key(&d.object))
+                .cloned()
+                .collect();
             let more = steps::accept(&account, &self.around.client, waiting, &self.key).await?;
             looks.extend(more);
         }
@@ -163,7 +172,8 @@ impl Worker {
         entries.sort();
         if entries.len() > inventory::MAX_OBJECTS {
             let (count, most) = (entries.len(), inventory::MAX_OBJECTS);
-            let message = format!("{count} objects with those still to be deleted, and one source may hold {most}: split it");
+            let message =
+                format!("{count} objects with those still to be deleted, and one source may hold {most}: split it");
             return Err(Trouble::stalled("TooManyObjects", message));
         }
         let message = format!("{} is being applied", commit.text);
@@ -211,7 +221,11 @@ impl Worker {
         self.keeper.ready("Applied", &message, change).await?;
         let news = !changed.is_empty() || !pruned.deleted.is_empty();
         if news {
-            let message = format!("{text}: {}{}", named("applied", changed), named("deleted", &pruned.deleted));
+            let message = format!(
+                "{text}: {}{}",
+                named("applied", changed),
+                named("deleted", &pruned.deleted)
+            );
             self.keeper.notify(false, "Applied", message.trim_end_matches("; "));
         }
         let outcome = if news { "Applied" } else { "Unchanged" };
@@ -231,6 +245,10 @@ fn named(verb: &str, objects: &[ObjectRef]) -> String {
     }
     let names: Vec<String> = objects.iter().take(NAMED).map(ToString::to_string).collect();
     let more = objects.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
     format!("{verb} {}{more}; ", names.join(", "))
 }

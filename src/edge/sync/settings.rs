@@ -5,10 +5,10 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 
+use crate::api::GROUP;
 use crate::api::convert::{Invalid, typed};
 use crate::api::git_source::{AllowedKind, DriftMode, GitSource};
 use crate::api::scalar::DurationText;
-use crate::api::GROUP;
 
 /// What a GitSource asks for.
 #[derive(Clone, Debug, PartialEq)]

@@ -145,7 +145,11 @@ impl StatusKeeper {
         }
     }
 
-    async fn write(&mut self, conditions: Vec<Condition>, change: impl FnOnce(&mut GitSourceStatus)) -> Result<(), Trouble> {
+    async fn write(
+        &mut self,
+        conditions: Vec<Condition>,
+        change: impl FnOnce(&mut GitSourceStatus),
+    ) -> Result<(), Trouble> {
         let mut new = self.status.clone();
         new.conditions = conditions;
         new.observed_generation = Some(self.generation);
@@ -179,7 +183,12 @@ impl StatusKeeper {
     pub fn notify(&self, warning: bool, reason: &str, message: &str) {
         let resource = resource_of(PolicyKind::GitSource);
         self.around.notices.send(Notice {
-            regarding: ObjectRef::new(&resource.api_version, &resource.kind, &self.source.namespace, &self.source.name),
+            regarding: ObjectRef::new(
+                &resource.api_version,
+                &resource.kind,
+                &self.source.namespace,
+                &self.source.name,
+            ),
             uid: Some(Uid(self.uid.clone())),
             related: None,
             warning,

@@ -86,7 +86,12 @@ pub(super) async fn accept(
             }
             Err(error) => error,
         };
-        if is_transient(&error) { &mut transient } else { &mut rejected }.push(format!("{place}: {error}"));
+        if is_transient(&error) {
+            &mut transient
+        } else {
+            &mut rejected
+        }
+        .push(format!("{place}: {error}"));
     }
     if !rejected.is_empty() {
         let message = format!("refused to {}: {}", account.name, list(rejected));
@@ -119,7 +124,10 @@ async fn owner(
     let found = call(format!("read GitSource {other}"), api.get_opt(&key.name)).await;
     let found = found.map_err(|e| Trouble::retry("APIUnavailable", e.to_string()))?;
     let entry = inventory::entry(object);
-    let inventory = found.and_then(|s| s.status).and_then(|s| s.inventory).unwrap_or_default();
+    let inventory = found
+        .and_then(|s| s.status)
+        .and_then(|s| s.inventory)
+        .unwrap_or_default();
     let holds = inventory.entries.iter().any(|e| e.id == entry.id);
     Ok(holds.then(|| format!("GitSource {other}")))
 }
@@ -181,7 +189,11 @@ pub(super) async fn await_definitions(account: &Account, objects: &[Arc<Declared
             }
         };
         tokio::time::timeout(ESTABLISH, established).await.map_err(|_| {
-            let message = format!("{} cannot be used {}s after it was applied", declared.object, ESTABLISH.as_secs());
+            let message = format!(
+                "{} cannot be used {}s after it was applied",
+                declared.object,
+                ESTABLISH.as_secs()
+            );
             Trouble::retry("NotEstablished", message)
         })??;
     }
@@ -247,9 +259,7 @@ async fn prune_one(
     object: &ObjectRef,
     source: &ObjectKey,
 ) -> Result<bool, String> {
-    let served = kinds
-        .resolve(account.client(), &object.api_version, &object.kind)
-        .await;
+    let served = kinds.resolve(account.client(), &object.api_version, &object.kind).await;
     // A kind that is gone took its objects with it.
     let Some(served) = served.map_err(|e| e.to_string())? else {
         return Ok(false);

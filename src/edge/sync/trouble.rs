@@ -67,5 +67,9 @@ pub(super) fn list(mut problems: Vec<String>) -> String {
     let more = problems.len().saturating_sub(NAMED);
     problems.truncate(NAMED);
     let named = problems.join("; ");
-    if more > 0 { format!("{named}; and {more} more") } else { named }
+    if more > 0 {
+        format!("{named}; and {more} more")
+    } else {
+        named
+    }
 }

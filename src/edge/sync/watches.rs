@@ -78,7 +78,11 @@ impl Watches {
         let mut sample = BTreeMap::new();
         for declared in objects.values() {
             let object = &declared.object;
-            let key = (object.api_version.clone(), object.kind.clone(), object.namespace.clone());
+            let key = (
+                object.api_version.clone(),
+                object.kind.clone(),
+                object.namespace.clone(),
+            );
             groups.entry(key.clone()).or_default().insert(object.name.clone());
             sample.entry(key).or_insert(declared);
         }
@@ -151,9 +155,7 @@ impl Watch {
         if let (1, Some(name)) = (self.names.len(), self.names.first()) {
             config = config.fields(&format!("metadata.name={name}"));
         }
-        let mut stream = watcher(api, config)
-            .backoff(WatchBackoff::default())
-            .boxed();
+        let mut stream = watcher(api, config).backoff(WatchBackoff::default()).boxed();
         loop {
             let names = match stream.try_next().await {
                 Ok(Some(change)) => {

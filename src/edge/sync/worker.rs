@@ -263,7 +263,9 @@ impl Worker {
     /// The revision that was applied before this process knew of it, while it still does not.
     fn applied_before(&self) -> Option<String> {
         let text = self.keeper.get().last_applied_revision.as_ref();
-        let id = text.and_then(|text| text.rsplit_once("@sha1:")).map(|(_, id)| id.to_owned());
+        let id = text
+            .and_then(|text| text.rsplit_once("@sha1:"))
+            .map(|(_, id)| id.to_owned());
         id.filter(|_| self.applied.is_none())
     }
 
@@ -284,13 +286,20 @@ impl Worker {
 
     /// Says how it went, and when to look again.
     async fn conclude(&mut self, result: Result<(), Trouble>) {
-        let interval = self.settings.as_ref().map_or(LONG, |(s, _)| jittered(s.interval, &self.key));
+        let interval = self
+            .settings
+            .as_ref()
+            .map_or(LONG, |(s, _)| jittered(s.interval, &self.key));
         let Err(trouble) = result else {
             self.backoff.reset();
             self.next = Instant::now() + interval;
             return;
         };
-        let wait = if trouble.stalled { interval } else { self.backoff.next_delay().min(interval) };
+        let wait = if trouble.stalled {
+            interval
+        } else {
+            self.backoff.next_delay().min(interval)
+        };
         self.next = Instant::now() + if self.recall.is_some() { Duration::ZERO } else { wait };
         self.around.metrics.synced(&self.source, &trouble.reason, None);
         if !self.around.leadership.is_leader_now() {

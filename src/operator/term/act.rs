@@ -86,7 +86,8 @@ impl Actor {
         for action in &plan.actions {
             if action.mode == Mode::DryRun {
                 tracing::info!(policy = %action.policy, verb = action.what.verb(), message = action.message, "would act");
-                self.notices.send(announced(action, plan.at, None, engine.uid_of(&action.policy)));
+                self.notices
+                    .send(announced(action, plan.at, None, engine.uid_of(&action.policy)));
                 continue;
             }
             let intent = intents.get(&action.policy).map(|r| (*r).clone());

@@ -25,9 +25,15 @@ spec:
 
 pub async fn with_a_secret_that_comes_later(scene: &Scene) {
     let stage = &scene.stage;
-    let found = stage.condition("OperatorConfig", "default", "Ready", "False", "InvalidPolicy").await;
+    let found = stage
+        .condition("OperatorConfig", "default", "Ready", "False", "InvalidPolicy")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
-    for word in ["spec.prometheus[3].auth", "no Secret homeostat-system/prom", "everything else is in use"] {
+    for word in [
+        "spec.prometheus[3].auth",
+        "no Secret homeostat-system/prom",
+        "everything else is in use",
+    ] {
         assert!(message.contains(word), "no `{word}` in: {message}");
     }
     stage.event("default", "InvalidPolicy").await;
@@ -39,22 +45,30 @@ pub async fn with_a_secret_that_comes_later(scene: &Scene) {
         .apply("{apiVersion: v1, kind: Secret, metadata: {name: prom, namespace: homeostat-system}, stringData: {token: t}}")
         .await;
     stage.wants("locked", 2).await;
-    stage.condition("OperatorConfig", "default", "Ready", "True", "Accepted").await;
+    stage
+        .condition("OperatorConfig", "default", "Ready", "True", "Accepted")
+        .await;
 }
 
 pub async fn that_is_gone_or_cannot_be_used(scene: &Scene) {
     let Scene { stage, fake, .. } = scene;
-    let before = stage.read("homeostat.dev/v1alpha1", "OperatorConfig", "", "default").await;
+    let before = stage
+        .read("homeostat.dev/v1alpha1", "OperatorConfig", "", "default")
+        .await;
     stored::relax(stage, "operatorconfigs").await;
     stage
         .apply("{apiVersion: homeostat.dev/v1alpha1, kind: OperatorConfig, metadata: {name: default}, spec: {prometheus: 5}}")
         .await;
-    let found = stage.condition("OperatorConfig", "default", "Ready", "False", "InvalidPolicy").await;
+    let found = stage
+        .condition("OperatorConfig", "default", "Ready", "False", "InvalidPolicy")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
     assert!(message.contains("what was in use before stays in use"), "{message}");
     fake.set("fine", Answer::Value(700.0));
     stage.wants("fine", 7).await;
-    stage.delete("homeostat.dev/v1alpha1", "OperatorConfig", "default").await;
+    stage
+        .delete("homeostat.dev/v1alpha1", "OperatorConfig", "default")
+        .await;
     stored::restore(stage, "operatorconfigs").await;
 
     let words = ["no OperatorConfig named default: create it"];

@@ -7,18 +7,102 @@ use crate::fake::Answer;
 type Case<'a> = (&'a str, &'a str, &'a str, &'a str, &'a [&'a str], &'a str);
 
 const CASES: [Case; 13] = [
-    ("syntax", "default", "sum(load", "QueryFailed", &["correct the trigger", "parse error"], "BadQuery"),
-    ("nothing", "default", "no_such_series", "NoData", &["no result", "or vector(0)"], "Empty"),
-    ("many", "default", "sum by (l) (many)", "ManySeries", &["2 elements", "sum()"], "Many"),
-    ("nan", "default", "vector(0) / 0", "NotANumber", &["NaN", "guard the division"], "NotFinite"),
-    ("yesterday", "fake", "yesterday", "StaleData", &["old, more than 5s (maxAge)"], "Value"),
-    ("html", "fake", "html", "QueryFailed", &["Malformed", "check its url in the OperatorConfig"], "Malformed"),
-    ("huge", "fake", "huge", "QueryFailed", &["TooLarge", "the query must give one number"], "TooLarge"),
-    ("busy", "fake", "busy", "QueryFailed", &["HTTP 503", "overloaded or starting"], "Status"),
-    ("hang", "fake", "hang", "QueryFailed", &["Timeout", "no answer within 1s"], "Timeout"),
-    ("nowhere", "nowhere", "x", "QueryFailed", &["no Prometheus server of this name", "default, down, fake, locked"], "UnknownServer"),
-    ("down", "down", "x", "QueryFailed", &["no connection to http", "is it up"], "Unreachable"),
-    ("locked", "locked", "x", "QueryFailed", &["no Secret homeostat-system/prom", "key token"], "UnknownServer"),
+    (
+        "syntax",
+        "default",
+        "sum(load",
+        "QueryFailed",
+        &["correct the trigger", "parse error"],
+        "BadQuery",
+    ),
+    (
+        "nothing",
+        "default",
+        "no_such_series",
+        "NoData",
+        &["no result", "or vector(0)"],
+        "Empty",
+    ),
+    (
+        "many",
+        "default",
+        "sum by (l) (many)",
+        "ManySeries",
+        &["2 elements", "sum()"],
+        "Many",
+    ),
+    (
+        "nan",
+        "default",
+        "vector(0) / 0",
+        "NotANumber",
+        &["NaN", "guard the division"],
+        "NotFinite",
+    ),
+    (
+        "yesterday",
+        "fake",
+        "yesterday",
+        "StaleData",
+        &["old, more than 5s (maxAge)"],
+        "Value",
+    ),
+    (
+        "html",
+        "fake",
+        "html",
+        "QueryFailed",
+        &["Malformed", "check its url in the OperatorConfig"],
+        "Malformed",
+    ),
+    (
+        "huge",
+        "fake",
+        "huge",
+        "QueryFailed",
+        &["TooLarge", "the query must give one number"],
+        "TooLarge",
+    ),
+    (
+        "busy",
+        "fake",
+        "busy",
+        "QueryFailed",
+        &["HTTP 503", "overloaded or starting"],
+        "Status",
+    ),
+    (
+        "hang",
+        "fake",
+        "hang",
+        "QueryFailed",
+        &["Timeout", "no answer within 1s"],
+        "Timeout",
+    ),
+    (
+        "nowhere",
+        "nowhere",
+        "x",
+        "QueryFailed",
+        &["no Prometheus server of this name", "default, down, fake, locked"],
+        "UnknownServer",
+    ),
+    (
+        "down",
+        "down",
+        "x",
+        "QueryFailed",
+        &["no connection to http", "is it up"],
+        "Unreachable",
+    ),
+    (
+        "locked",
+        "locked",
+        "x",
+        "QueryFailed",
+        &["no Secret homeostat-system/prom", "key token"],
+        "UnknownServer",
+    ),
     ("fine", "fake", "fine", "", &[], "Value"),
 ];
 
@@ -55,7 +139,9 @@ pub async fn that_give_no_number(scene: &Scene) {
         fake.asked_more(expr, 3).await;
     }
     // Who asks the same server for something reasonable gets it.
-    stage.condition("ScalingPolicy", "fine", "MetricsAvailable", "True", "Accepted").await;
+    stage
+        .condition("ScalingPolicy", "fine", "MetricsAvailable", "True", "Accepted")
+        .await;
     for (name, ..) in CASES {
         assert_eq!(stage.replicas(name).await, HELD, "{name} is held");
     }
@@ -65,6 +151,9 @@ pub async fn that_give_a_number_again(scene: &Scene) {
     answer_all(&scene.fake, &EVIL, Answer::Value(300.0));
     for name in EVIL {
         scene.stage.wants(name, 3).await;
-        scene.stage.condition("ScalingPolicy", name, "MetricsAvailable", "True", "Accepted").await;
+        scene
+            .stage
+            .condition("ScalingPolicy", name, "MetricsAvailable", "True", "Accepted")
+            .await;
     }
 }

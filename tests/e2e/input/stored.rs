@@ -53,14 +53,19 @@ pub async fn objects_that_no_longer_parse(scene: &Scene) {
     // A status in a shape of long ago is no reason to stop.
     scene.fake.set("status", crate::fake::Answer::Value(800.0));
     stage.wants("bad-status", 8).await;
-    stage.condition("ScalingPolicy", "bad-status", "Ready", "True", "Accepted").await;
+    stage
+        .condition("ScalingPolicy", "bad-status", "Ready", "True", "Accepted")
+        .await;
 
     scene.fake.set("lacking", crate::fake::Answer::Value(700.0));
     stage.apply(&asks("lacking", "fake", "lacking")).await;
     stage.wants("lacking", 7).await;
     let status = stage.status("ScalingPolicy", "lacking").await;
     let stalled = |c: &Value| c["type"] == "Stalled";
-    assert!(!status["conditions"].as_array().unwrap().iter().any(stalled), "{status:#}");
+    assert!(
+        !status["conditions"].as_array().unwrap().iter().any(stalled),
+        "{status:#}"
+    );
 }
 
 /// Lets the API server store anything under a kind, as if its definition had been another one.
@@ -93,7 +98,11 @@ async fn published(stage: &Stage, plural: &str, relaxed: bool) {
         "scalingpolicies" => "ScalingPolicy",
         _ => "OperatorConfig",
     };
-    let namespace = if kind == "ScalingPolicy" { "namespaces/default/" } else { "" };
+    let namespace = if kind == "ScalingPolicy" {
+        "namespaces/default/"
+    } else {
+        ""
+    };
     let path = format!("/apis/homeostat.dev/v1alpha1/{namespace}{plural}?dryRun=All");
     let probe = json!({"apiVersion": "homeostat.dev/v1alpha1", "kind": kind, "metadata": {"name": "probe"},
         "spec": {"prometheus": 5, "triggers": 5}});

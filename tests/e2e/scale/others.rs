@@ -19,7 +19,9 @@ pub async fn another_autoscaler(scene: &Scene) {
         )
         .await;
     stage.apply(&policy("rival", "")).await;
-    let found = stage.condition("ScalingPolicy", "rival", "Stalled", "True", "OtherAutoscaler").await;
+    let found = stage
+        .condition("ScalingPolicy", "rival", "Stalled", "True", "OtherAutoscaler")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
     for word in ["HorizontalPodAutoscaler default/rival", "delete it", "mode: DryRun"] {
         assert!(message.contains(word), "no `{word}` in: {message}");
@@ -41,14 +43,23 @@ pub async fn somebody_who_sets_it_back(scene: &Scene) {
         set_replicas(stage, "fought", 2).await;
     }
     stage.wants("fought", 5).await;
-    let found = stage.condition("ScalingPolicy", "fought", "FieldConflict", "True", "FieldConflict").await;
+    let found = stage
+        .condition("ScalingPolicy", "fought", "FieldConflict", "True", "FieldConflict")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
-    let words = ["some-gitops-tool keeps changing spec.replicas", "it is left alone until", "Git", "ignoreDifferences"];
+    let words = [
+        "some-gitops-tool keeps changing spec.replicas",
+        "it is left alone until",
+        "Git",
+        "ignoreDifferences",
+    ];
     for word in words {
         assert!(message.contains(word), "no `{word}` in: {message}");
     }
     set_replicas(stage, "fought", 2).await;
-    stage.condition("ScalingPolicy", "fought", "Ready", "False", "FieldConflict").await;
+    stage
+        .condition("ScalingPolicy", "fought", "Ready", "False", "FieldConflict")
+        .await;
     stage.event("fought", "FieldConflict").await;
     fake.asked_more("fought", 5).await;
     assert_eq!(stage.replicas("fought").await, 2, "it is left alone");
@@ -61,7 +72,9 @@ pub async fn a_person_who_switches_it_off(scene: &Scene) {
     stage.apply(&policy("resting", "")).await;
     stage.wants("resting", 3).await;
     set_replicas(stage, "resting", 0).await;
-    let found = stage.condition("ScalingPolicy", "resting", "ScalingActive", "False", "ScaledToZero").await;
+    let found = stage
+        .condition("ScalingPolicy", "resting", "ScalingActive", "False", "ScaledToZero")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
     assert!(message.contains("set to 0 replicas by some-gitops-tool"), "{message}");
     fake.asked_more("resting", 5).await;
@@ -77,8 +90,12 @@ pub async fn policies_that_must_not_write(scene: &Scene) {
         stage.apply(&deployment(name, 2, "10m")).await;
         stage.apply(&policy(name, more)).await;
     }
-    stage.condition("ScalingPolicy", "asleep", "Ready", "True", "Suspended").await;
-    let found = stage.condition("ScalingPolicy", "shown", "Ready", "True", "DryRun").await;
+    stage
+        .condition("ScalingPolicy", "asleep", "Ready", "True", "Suspended")
+        .await;
+    let found = stage
+        .condition("ScalingPolicy", "shown", "Ready", "True", "DryRun")
+        .await;
     let message = found["message"].as_str().unwrap_or_default();
     assert!(message.contains("would want 7 replicas"), "{message}");
     stage.event("shown", "ScaleUp").await;
@@ -89,7 +106,9 @@ pub async fn policies_that_must_not_write(scene: &Scene) {
         let marks = object["metadata"]["managedFields"].to_string();
         assert!(!marks.contains("homeostat"), "{name} was written to: {marks}");
     }
-    let wanted = operator.metric(r#"homeostat_desired_replicas{namespace="default",name="shown"}"#).await;
+    let wanted = operator
+        .metric(r#"homeostat_desired_replicas{namespace="default",name="shown"}"#)
+        .await;
     assert_eq!(wanted, Some(7.0));
 }
 

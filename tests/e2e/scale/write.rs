@@ -35,8 +35,12 @@ pub async fn leaves_the_mark_of_one_manager(scene: &Scene) {
 pub async fn of_a_stateful_set(scene: &Scene) {
     let Scene { stage, fake, .. } = scene;
     fake.set("ordered", Answer::Value(200.0));
-    stage.apply(&deployment("ordered", 1, "10m").replace("kind: Deployment", "kind: StatefulSet")).await;
-    stage.apply(&policy("ordered", "").replace("kind: Deployment", "kind: StatefulSet")).await;
+    stage
+        .apply(&deployment("ordered", 1, "10m").replace("kind: Deployment", "kind: StatefulSet"))
+        .await;
+    stage
+        .apply(&policy("ordered", "").replace("kind: Deployment", "kind: StatefulSet"))
+        .await;
     replicas(stage, "apps/v1", "StatefulSet", "ordered", 2).await;
 }
 
@@ -53,7 +57,9 @@ pub async fn of_a_custom_resource(scene: &Scene) {
     assert!(message.contains("get and patch on rockets/scale"), "{message}");
     stage.apply(RIGHTS).await;
     replicas(stage, "space.example.com/v1", "Rocket", "saturn", 4).await;
-    stage.condition("ScalingPolicy", "saturn", "Ready", "True", "Accepted").await;
+    stage
+        .condition("ScalingPolicy", "saturn", "Ready", "True", "Accepted")
+        .await;
     // Its changes are seen by watch.
     fake.set("saturn", Answer::Value(900.0));
     replicas(stage, "space.example.com/v1", "Rocket", "saturn", 9).await;
@@ -61,7 +67,9 @@ pub async fn of_a_custom_resource(scene: &Scene) {
 
 async fn stalled(stage: &Stage, words: &str) -> String {
     wait::until(format!("saturn to be stalled: {words}"), LIMIT, || async {
-        let found = stage.condition("ScalingPolicy", "saturn", "Stalled", "True", "TargetUnusable").await;
+        let found = stage
+            .condition("ScalingPolicy", "saturn", "Stalled", "True", "TargetUnusable")
+            .await;
         let message = found["message"].as_str()?.to_owned();
         message.contains(words).then_some(message)
     })
@@ -134,8 +142,7 @@ spec:
       scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas, labelSelectorPath: .status.selector}
 ";
 
-const SATURN: &str =
-    "{apiVersion: space.example.com/v1, kind: Rocket, metadata: {name: saturn, namespace: default}, spec: {replicas: 1}}";
+const SATURN: &str = "{apiVersion: space.example.com/v1, kind: Rocket, metadata: {name: saturn, namespace: default}, spec: {replicas: 1}}";
 
 const RIGHTS: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
