@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::event::{Event, Outcome};
 use super::guard::{self, Safeguard};
-use super::names::{ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
+use super::names::{ObjectRef, PolicyKey, PolicyKind, QueryKey};
 use super::plan::Plan;
 use super::policy::Mode;
 use super::report::Report;
@@ -139,18 +139,6 @@ impl Engine {
             .map(|m| m.policy.target.clone());
         let invalid = self.state.invalid.values().filter_map(|i| i.target.clone());
         active.chain(invalid).collect()
-    }
-
-    /// The identity of a policy's object.
-    #[must_use]
-    pub fn uid_of(&self, policy: &PolicyKey) -> Option<&Uid> {
-        let state = &self.state;
-        let scaling = || state.scaling.get(policy).map(|m| &m.policy.meta.uid);
-        let nodes = || state.nodes.get(policy).map(|m| &m.policy.meta.uid);
-        let healing = || state.healing.get(policy).map(|m| &m.policy.meta.uid);
-        let config = || state.configs.get(policy).map(|c| &c.uid);
-        let invalid = state.invalid.get(policy).map(|i| &i.uid);
-        invalid.or_else(scaling).or_else(nodes).or_else(healing).or_else(config)
     }
 }
 

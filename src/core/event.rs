@@ -66,6 +66,9 @@ pub enum Event {
     },
     /// A policy was deleted.
     PolicyGone(PolicyKey),
+    /// Another replica acts for this policy: what is remembered of its past is out of date, and the policy's next event says
+    /// anew what has been done.
+    ActedElsewhere(PolicyKey),
     /// A target as it is now; `None` where it does not exist.
     Target {
         /// Which.

@@ -57,6 +57,19 @@ pub struct State {
     pub by_query: BTreeMap<QueryKey, BTreeSet<PolicyKey>>,
 }
 
+impl State {
+    /// The identity of a policy's object.
+    #[must_use]
+    pub fn uid_of(&self, policy: &PolicyKey) -> Option<&Uid> {
+        let scaling = || self.scaling.get(policy).map(|m| &m.policy.meta.uid);
+        let nodes = || self.nodes.get(policy).map(|m| &m.policy.meta.uid);
+        let healing = || self.healing.get(policy).map(|m| &m.policy.meta.uid);
+        let config = || self.configs.get(policy).map(|c| &c.uid);
+        let invalid = self.invalid.get(policy).map(|i| &i.uid);
+        invalid.or_else(scaling).or_else(nodes).or_else(healing).or_else(config)
+    }
+}
+
 /// The last reading of a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {

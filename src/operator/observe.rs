@@ -109,7 +109,8 @@ impl StatusEcho {
         let known = self.seen.insert(key.clone(), now.clone());
         match known {
             Some(old) if old == now && leads => Vec::new(),
-            Some(old) if !leads || old.0 != now.0 => vec![Event::PolicyGone(key), event],
+            Some(old) if old.0 != now.0 => vec![Event::PolicyGone(key), event],
+            Some(_) if !leads => vec![Event::ActedElsewhere(key), event],
             _ => vec![event],
         }
     }

@@ -135,7 +135,7 @@ pub struct Described {
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident $type:ty = $make:expr;)+) => {
         /// All metrics. Cheap to clone: clones share the values.
-        #[derive(Clone)]
+        #[derive(Clone, Debug)]
         pub struct Metrics {
             $($(#[doc = $doc])+ pub $field: $type,)+
             shown: Arc<Mutex<Shown>>,
@@ -275,6 +275,8 @@ metrics! {
     refusals: Counter Family<RefusalLabels, Counter> = Family::default();
     /// Writes of policies' statuses, by outcome
     status_writes: Counter Family<WriteLabels, Counter> = Family::default();
+    /// Kubernetes Events that were told, by outcome; what repeats is counted and not written
+    notices: Counter Family<WriteLabels, Counter> = Family::default();
     /// Syncs of GitSources, by outcome
     git_syncs: Counter Family<SyncLabels, Counter> = Family::default();
     /// 1 while the GitSource's repository is applied and nothing is wrong, otherwise 0

@@ -74,7 +74,8 @@ impl Metrics {
             | Event::NodePoolPolicy(_)
             | Event::HealingPolicy { .. }
             | Event::PolicyInvalid { .. }
-            | Event::PolicyGone(_) => "Policy",
+            | Event::PolicyGone(_)
+            | Event::ActedElsewhere(_) => "Policy",
             Event::Own(_) | Event::Limits(_) | Event::ConfigAccepted { .. } => "Config",
         };
         self.events_observed

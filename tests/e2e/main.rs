@@ -5,10 +5,17 @@
 mod crds;
 mod fake;
 mod git;
+mod git_bad;
+mod healing;
 mod input;
+mod leadership;
+mod manifests;
 mod nodes;
 mod repo;
+mod restarts;
 mod scale;
 mod scaling;
+mod source;
 mod stage;
 mod steady;
+mod ward;

@@ -43,6 +43,10 @@ impl Repo {
         fs::write(path, content).unwrap();
     }
 
+    pub fn link(&self, path: &str, target: &str) {
+        std::os::unix::fs::symlink(target, self.work().join(path)).unwrap();
+    }
+
     pub fn remove(&self, path: &str) {
         fs::remove_file(self.work().join(path)).unwrap();
     }

@@ -18,6 +18,9 @@ use serde_json::Value;
 /// How long anything may take at most.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// Who the operator is.
+pub const ACCOUNT: &str = "system:serviceaccount:homeostat-system:homeostat";
+
 /// The numbers that Prometheus scrapes; a story sets them.
 #[derive(Clone, Default)]
 pub struct Gauges(Arc<Mutex<BTreeMap<String, f64>>>);
@@ -61,7 +64,11 @@ pub struct Stage {
 impl Stage {
     /// A cluster with one node of 8 processors, and Prometheus; the operator does not run yet.
     pub async fn set() -> Self {
-        let cluster = Cluster::start(Options::default()).await.unwrap();
+        let options = Options {
+            audited: vec![ACCOUNT.into()],
+            ..Options::default()
+        };
+        let cluster = Cluster::start(options).await.unwrap();
         let client = cluster.client().unwrap();
         let root = homeostat_cluster::root();
         objects::apply_dir(&client, &root.join("crds")).await.unwrap();
@@ -108,6 +115,11 @@ impl Stage {
 
     /// Starts a replica of the operator.
     pub fn operator_unready(&self, name: &str) -> Operator {
+        self.operator_with(name, &[])
+    }
+
+    /// Starts a replica of the operator with further flags.
+    pub fn operator_with(&self, name: &str, flags: &[&str]) -> Operator {
         let port = port::free().unwrap();
         let file = |end: &str| self.dir.path().join(format!("{name}{end}")).display().to_string();
         let command = [
@@ -128,13 +140,33 @@ impl Stage {
         ];
         let kubeconfig = self.kubeconfig.display().to_string();
         let spec = Spec {
-            command: command.iter().map(Into::into).collect(),
+            command: command.iter().chain(flags).map(Into::into).collect(),
             env: BTreeMap::from([("KUBECONFIG".into(), kubeconfig)]),
             log: self.cluster.dir().join(format!("{name}.log")),
             kill: false,
         };
         let process = Guarded::start(self.cluster.binaries(), &spec).unwrap();
         Operator { process, port }
+    }
+
+    /// Every request of the operator that the API server has answered.
+    pub fn audit(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.cluster.audit_log()).unwrap();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Runs a command of `homeostat` as the administrator: exit code, standard output, standard error.
+    pub fn homeostat(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = std::process::Command::new(binaries::operator().unwrap());
+        let output = command
+            .args(args)
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// Applies YAML as the administrator.

@@ -15,7 +15,8 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
         | Event::HealingPolicy { .. }
         | Event::PolicyInvalid { .. }
         | Event::ConfigAccepted { .. }
-        | Event::PolicyGone(_) => observe_policy(state, at, event),
+        | Event::PolicyGone(_)
+        | Event::ActedElsewhere(_) => observe_policy(state, at, event),
         Event::Own(identity) => state.world.own = Some(identity),
         Event::Limits(limits) => {
             state.limits = limits;
@@ -102,6 +103,10 @@ fn observe_policy(state: &mut State, at: Time, event: Event) {
             let key = accept(state, &key);
             state.configs.insert(key.clone(), Config { uid, generation });
             state.agenda.touch(&key);
+        }
+        Event::ActedElsewhere(key) => {
+            scaling::acted_elsewhere(state, &key);
+            healing::acted_elsewhere(state, &key);
         }
         Event::PolicyGone(key) => {
             super::forget_policy(state, &key);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::names::Uid;
+use crate::core::names::{PolicyKey, Uid};
 use crate::core::policy::HealingPolicy;
 use crate::core::report::{Incident, IncidentPhase, MAX_INCIDENTS};
 use crate::core::state::State;
@@ -57,7 +57,7 @@ impl Delay {
 
 impl Memory {
     fn new(policy: HealingPolicy, incidents: Vec<Incident>) -> Self {
-        let mut spent: Vec<Time> = incidents.iter().filter_map(|i| i.last_attempt).collect();
+        let mut spent: Vec<Time> = incidents.iter().filter_map(spent_at).collect();
         spent.sort_unstable();
         let known = incidents.into_iter().map(|mut incident| {
             // The operator ended between intent and outcome: it may have been done, so its effect is awaited.
@@ -115,7 +115,31 @@ pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Ve
             policy,
             ..old
         },
-        _ => Memory::new(policy, incidents),
+        _ => {
+            let memory = Memory::new(policy, incidents);
+            // The namespace's budget survives a restart too, as far as the incidents tell.
+            if !memory.spent.is_empty() {
+                let spent = state.guard.spent.entry(key.namespace.clone()).or_default();
+                spent.extend(&memory.spent);
+                spent.sort_unstable();
+                spent.dedup();
+            }
+            memory
+        }
     };
     state.healing.insert(key, memory);
+}
+
+/// Another replica acts for this policy: the incidents that come with its next event count, and not what is remembered here.
+pub fn acted_elsewhere(state: &mut State, key: &PolicyKey) {
+    if let Some(memory) = state.healing.get_mut(key) {
+        memory.policy.meta.uid = Uid::default();
+    }
+}
+
+/// When the last attempt used up some budget; one that the API refused did not.
+fn spent_at(incident: &Incident) -> Option<Time> {
+    incident
+        .last_attempt
+        .filter(|_| incident.phase != IncidentPhase::Blocked)
 }

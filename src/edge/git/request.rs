@@ -362,12 +362,14 @@ mod tests {
 
     #[test]
     fn branches() {
-        for bad in ["", "a..b", "-x", "a b", "a~1", "x.lock", "a\nb"] {
+        for bad in ["a..b", "-x", "a b", "a~1", "x.lock", "a\nb"] {
             assert!(
                 Target::check(&Request::new("https://git.example.com/a", bad)).is_err(),
                 "{bad}"
             );
         }
         assert!(Target::check(&Request::new("https://git.example.com/a", "feature/x")).is_ok());
+        let head = Target::check(&Request::new("https://git.example.com/a", "")).unwrap();
+        assert_eq!(head.full_ref, "HEAD", "no branch: the one that HEAD names");
     }
 }

@@ -1,6 +1,5 @@
 //! The Kubernetes API: watches in, writes out.
 
-pub mod announce;
 pub mod config;
 pub mod convert;
 pub mod events;

@@ -52,7 +52,7 @@ impl StatusWriter {
             client,
             leadership,
             metrics,
-            conditions: Arc::default(),
+            stored: Arc::default(),
         };
         tokio::spawn(writer.run(receiver, shutdown));
         Self { sender }
@@ -76,7 +76,16 @@ struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: Metrics,
-    conditions: Arc<Mutex<BTreeMap<PolicyKey, Vec<Condition>>>>,
+    stored: Arc<Mutex<BTreeMap<PolicyKey, Stored>>>,
+}
+
+/// What is stored of a policy, as far as the next status depends on it.
+#[derive(Clone, Debug)]
+struct Stored {
+    conditions: Vec<Condition>,
+    /// A status is written only over this version of the object: a leader that was paused and wakes late writes over nothing
+    /// that its successor wrote.
+    version: String,
 }
 
 /// The latest report on one policy, until it is stored.
@@ -165,14 +174,24 @@ impl Writer {
         if !self.leadership.is_leader_now() {
             return End::Pointless;
         }
-        match self.write(report).await {
+        let mut end = self.write(report).await;
+        // Somebody changed the object: it is read again, and leadership checked again.
+        if matches!(&end, Err(error) if error.code() == Some(409)) {
+            self.count("Conflict");
+            self.stored().remove(&report.policy);
+            if !self.leadership.is_leader_now() {
+                return End::Pointless;
+            }
+            end = self.write(report).await;
+        }
+        match end {
             Ok(()) => {
                 self.count("Written");
                 End::Stored
             }
             Err(error) if error.code() == Some(404) => {
                 self.count("Gone");
-                self.known().remove(&report.policy);
+                self.stored().remove(&report.policy);
                 End::Pointless
             }
             Err(error) => {
@@ -193,10 +212,6 @@ impl Writer {
             .inc();
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<PolicyKey, Vec<Condition>>> {
-        self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn write(&self, report: &Report) -> Result<(), CallError> {
         let key = &report.policy;
         let resource = resource_of(key.kind);
@@ -206,19 +221,19 @@ impl Writer {
             Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
         };
         let only_conditions = report.detail == Detail::None;
-        let known = self.known().get(key).cloned().filter(|_| !only_conditions);
+        let known = self.stored().get(key).cloned().filter(|_| !only_conditions);
         let (old, keep_rest) = match known {
             Some(known) => (known, false),
             None => {
-                let stored = call(format!("read {key}"), api.get(&key.name)).await?;
-                let has_status = stored.data.get("status").is_some_and(Value::is_object);
-                (stored_conditions(&stored), only_conditions && has_status)
+                let object = call(format!("read {key}"), api.get(&key.name)).await?;
+                let has_status = object.data.get("status").is_some_and(Value::is_object);
+                (stored(&object), only_conditions && has_status)
             }
         };
-        let Ok(body) = status_of(report, &old, clock::now()) else {
+        let Ok(body) = status_of(report, &old.conditions, clock::now()) else {
             return Ok(());
         };
-        let Ok(patch) = serde_json::from_value(patch_of(&body.0, keep_rest)) else {
+        let Ok(patch) = serde_json::from_value(patch_of(&body.0, &old.version, keep_rest)) else {
             return Ok(());
         };
         let params = PatchParams {
@@ -228,29 +243,38 @@ impl Writer {
         let patch = Patch::Json::<()>(patch);
         let what = format!("write the status of {key}");
         let written = call(what, api.patch_status(&key.name, &params, &patch)).await?;
-        let conditions = stored_conditions(&written);
-        self.known().insert(key.clone(), conditions);
+        self.stored().insert(key.clone(), stored(&written));
         Ok(())
+    }
+
+    fn stored(&self) -> MutexGuard<'_, BTreeMap<PolicyKey, Stored>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stored(object: &DynamicObject) -> Stored {
+    let conditions = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
+    Stored {
+        conditions: serde_json::from_value(conditions).unwrap_or_default(),
+        version: object.resource_version().unwrap_or_default(),
     }
 }
 
 /// A JSON patch, since it needs nothing of what is stored: server-side apply refuses to touch an object of which any field,
 /// in the spec or in the status, has another type than the schema says. What an unusable policy remembered (its scale
 /// events, its incidents) is kept for the day on which it can be used again.
-fn patch_of(status: &Value, keep_rest: bool) -> Value {
+fn patch_of(status: &Value, version: &str, keep_rest: bool) -> Value {
+    // Taken by the API server as the version that is written over: another one is a conflict.
+    let mut steps = vec![json!({"op": "add", "path": "/metadata/resourceVersion", "value": version})];
     match status.as_object() {
-        Some(fields) if keep_rest => fields
-            .iter()
-            .map(|(name, value)| json!({"op": "add", "path": format!("/status/{name}"), "value": value}))
-            .collect(),
-        _ => json!([{"op": "add", "path": "/status", "value": status}]),
+        Some(fields) if keep_rest => steps.extend(
+            fields
+                .iter()
+                .map(|(name, value)| json!({"op": "add", "path": format!("/status/{name}"), "value": value})),
+        ),
+        _ => steps.push(json!({"op": "add", "path": "/status", "value": status})),
     }
-}
-
-fn stored_conditions(object: &DynamicObject) -> Vec<Condition> {
-    let stored = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
-    tracing::trace!(object = object.name_any(), "conditions read");
-    serde_json::from_value(stored).unwrap_or_default()
+    Value::Array(steps)
 }
 
 /// The API of one of Homeostat's own kinds.

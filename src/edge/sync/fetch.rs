@@ -105,10 +105,10 @@ fn read(fetcher: &mut Fetcher, request: &Request) -> Result<Option<Commit>, Trou
     let limits = Limits::default();
     match fetcher.fetch(request, &limits) {
         Ok(Outcome::Unchanged { .. }) => Ok(None),
-        Ok(Outcome::Fetched(fetched)) => Ok(Some(Commit {
-            parsed: fetched.parse(&limits),
-            id: fetched.revision,
-            text: fetched.revision_text,
+        Ok(Outcome::Fetched(content)) => Ok(Some(Commit {
+            parsed: content.parse(&limits),
+            id: content.revision,
+            text: content.revision_text,
         })),
         Err(error) => {
             // A repository that is not there may come back by itself: a server's restart, a volume's mount.

@@ -38,11 +38,6 @@ pub(super) fn object(entry: &InventoryEntry) -> Option<ObjectRef> {
     Some(ObjectRef::new(&api_version, kind, namespace, name))
 }
 
-/// Whether two references name the same object, whatever the version of the API.
-pub(super) fn same(a: &ObjectRef, b: &ObjectRef) -> bool {
-    a.group() == b.group() && a.kind == b.kind && a.namespace == b.namespace && a.name == b.name
-}
-
 /// What has gone from the repository.
 pub(super) fn gone(inventory: &[InventoryEntry], declared: &BTreeSet<ObjectRef>) -> Vec<ObjectRef> {
     let ids: BTreeSet<String> = declared.iter().map(|o| entry(o).id).collect();

@@ -149,8 +149,8 @@ impl Worker {
             settings: &settings,
             source: &self.key,
         };
-        let resolved = resolver.resolve(&later, &BTreeSet::new()).await?;
-        objects.extend(resolved.objects);
+        let more = resolver.resolve(&later, &BTreeSet::new()).await?;
+        objects.extend(more.objects);
         Ok(())
     }
 

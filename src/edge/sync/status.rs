@@ -191,11 +191,13 @@ impl StatusKeeper {
             ),
             uid: Some(Uid(self.uid.clone())),
             related: None,
+            related_uid: None,
             warning,
             reason: reason.into(),
             action: "Sync".into(),
             note: message.into(),
             at: clock::now(),
+            trace: None,
         });
         if warning {
             tracing::warn!(source = %self.source, reason, message, "sync");

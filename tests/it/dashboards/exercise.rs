@@ -17,7 +17,6 @@ use homeostat::core::policy::{
     Consolidation, Meta, Mode, NodePool, NodePoolPolicy, NodeTemplate, ProviderKind, ScalingPolicy,
 };
 use homeostat::core::quantity::{Milli, Replicas};
-use homeostat::core::reason::Reason;
 use homeostat::core::sample::Reading;
 use homeostat::core::time::{Span, Time};
 use homeostat::core::world::{Condition, LabelSelector, Node, POOL_LABEL, Status, Target, View, ViewState};
