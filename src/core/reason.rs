@@ -42,6 +42,8 @@ reasons! {
     TargetConflict,
     /// The target does not exist.
     TargetNotFound,
+    /// The target cannot be read or scaled; the message says what to do.
+    TargetUnusable,
     /// The target is being deleted.
     TargetDeleting,
     /// Another autoscaler names the same target.

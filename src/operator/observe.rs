@@ -91,8 +91,10 @@ impl StatusEcho {
                 key,
                 generation,
                 message,
+                uid,
+                ..
             } => {
-                let now = (String::new(), *generation, message.clone());
+                let now = (uid.0.clone(), *generation, message.clone());
                 let echo = self.seen.insert(key.clone(), now.clone()) == Some(now);
                 return if echo { Vec::new() } else { vec![event] };
             }

@@ -127,7 +127,7 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
     let (publisher, needed) = Publisher::new();
     let (again, unclear) = mpsc::channel(256);
     tokio::spawn(targets::run(client.clone(), needed.targets, unclear, watching.clone()));
-    let (servers, known_servers) = watch::channel(poller::Servers::default());
+    let (servers, known_servers) = watch::channel(None);
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
     tokio::spawn(poller::run(
         needed.queries,
@@ -150,13 +150,7 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         shutdown: stop.clone(),
     };
     let syncing = tokio::spawn(sync::run(syncing, watching.clone(), restores));
-    tokio::spawn(config::run(
-        client.clone(),
-        around.namespace.clone(),
-        servers,
-        status.clone(),
-        watching,
-    ));
+    tokio::spawn(config::run(client.clone(), around.namespace.clone(), servers, watching));
     let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
     let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), again, metrics);
     (publisher, actor, syncing)

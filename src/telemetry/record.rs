@@ -15,7 +15,6 @@ use crate::core::engine::Engine;
 use crate::core::event::{Event, Outcome};
 use crate::core::names::{PolicyKey, PolicyKind, QueryKey};
 use crate::core::plan::{Action, Deed, Plan, Refusal};
-use crate::core::report::Report;
 use crate::core::time::Time;
 use crate::core::world::{Node, View};
 use policies::Series;
@@ -67,7 +66,7 @@ impl Metrics {
             Event::Pod(_) | Event::PodGone(_) => "Pod",
             Event::Node(_) | Event::NodeGone(_) | Event::NodeFailed { .. } => "Node",
             Event::Sample { .. } => "Sample",
-            Event::Target { .. } => "Target",
+            Event::Target { .. } | Event::TargetUnusable { .. } => "Target",
             Event::Outcome { .. } => "Outcome",
             Event::Declared { .. } | Event::DeclaredObject { .. } => "Declared",
             Event::View { .. } => "View",
@@ -77,7 +76,7 @@ impl Metrics {
             | Event::PolicyInvalid { .. }
             | Event::PolicyGone(_)
             | Event::ActedElsewhere(_) => "Policy",
-            Event::Own(_) | Event::Limits(_) => "Config",
+            Event::Own(_) | Event::Limits(_) | Event::ConfigAccepted { .. } => "Config",
         };
         self.events_observed
             .get_or_create(&EventLabels { event: kind.into() })
@@ -169,19 +168,6 @@ impl Metrics {
         };
         self.refusals.get_or_create(&labels).inc();
         shown.counted.entry(policy.clone()).or_default().refusals.insert(labels);
-    }
-
-    /// A status was stored. Of all kinds but the OperatorConfig [`Metrics::decided`] has taken it over already.
-    pub fn stored(&self, report: &Report) {
-        if report.policy.kind == PolicyKind::OperatorConfig {
-            let mut shown = self.shown();
-            self.show(
-                &mut shown,
-                report,
-                &crate::core::state::State::default(),
-                Time::default(),
-            );
-        }
     }
 
     /// Counts one sync of a GitSource: how it ended, and after a good one how many objects are declared.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use homeostat_cluster::{objects, wait};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::stage::{LIMIT, Stage};
@@ -105,11 +105,6 @@ impl Stage {
         api.patch(name, &params, &Patch::Merge(patch)).await.unwrap();
     }
 
-    pub async fn delete(&self, api_version: &str, kind: &str, name: &str) {
-        let api = self.api_of(api_version, kind, name).await;
-        api.delete(name, &DeleteParams::default()).await.unwrap();
-    }
-
     /// Waits until a source says that it has applied a revision.
     pub async fn applies(&self, name: &str, revision: &str) {
         self.ask(name).await;
@@ -170,7 +165,9 @@ impl Stage {
     /// Deletes a ConfigMap by hand, and expects it back: what was applied is still kept.
     pub async fn still_keeps(&self, name: &str) {
         self.delete("v1", "ConfigMap", name).await;
-        self.comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name))
+        let took = self
+            .comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name))
             .await;
+        assert!(took < AT_ONCE, "{took:?}");
     }
 }

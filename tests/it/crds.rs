@@ -21,7 +21,7 @@ fn schema_of(crd: &CustomResourceDefinition) -> Value {
 }
 
 /// Kind → schema.
-fn schemas() -> BTreeMap<String, Value> {
+pub fn schemas() -> BTreeMap<String, Value> {
     all_crds()
         .iter()
         .map(|crd| (crd.spec.names.kind.clone(), schema_of(crd)))

@@ -4,4 +4,5 @@
 
 mod crds;
 mod dashboards;
+mod examples;
 mod rules;

@@ -25,7 +25,17 @@ pub fn observe_target(state: &mut State, _at: Time, object: ObjectRef, target: O
         }
     }
     touch(state, &object);
+    state.world.unusable_targets.remove(&object);
     state.world.targets.insert(object, target);
+}
+
+/// A target cannot be read or scaled. What was seen of it before is not relied upon any more.
+pub fn observe_unusable(state: &mut State, object: ObjectRef, message: String) {
+    if state.by_target.contains_key(&object) {
+        touch(state, &object);
+        state.world.targets.remove(&object);
+        state.world.unusable_targets.insert(object, message);
+    }
 }
 
 fn seen(memory: &mut Memory, target: Option<&Target>, busy: bool) {
@@ -34,7 +44,7 @@ fn seen(memory: &mut Memory, target: Option<&Target>, busy: bool) {
         return;
     };
     if let Some(unsure) = &mut memory.unsure {
-        unsure.waiting = false;
+        unsure.waiting_until = None;
         confirm(memory, target.replicas, &target.uid);
     }
     let Some(written) = &mut memory.written else {
@@ -99,8 +109,8 @@ fn learn(memory: &mut Memory, at: Time, uid: &Uid, event: ScaleEvent, outcome: &
                 written.replaced = false;
             }
         }
-        Outcome::Conflict { .. } => memory.wait(uid, None),
-        Outcome::Unknown { .. } => memory.wait(uid, Some(event)),
+        Outcome::Conflict { .. } => memory.wait(at, uid, None),
+        Outcome::Unknown { .. } => memory.wait(at, uid, Some(event)),
         Outcome::Blocked { message } | Outcome::Failed { message } => memory.failed(at, message),
         Outcome::Skipped { .. } => memory.not_before = Some(at + memory.policy.interval.min(AFTER_SKIP)),
     }

@@ -86,6 +86,7 @@ fn unlink_target(state: &mut State, key: &PolicyKey, target: &ObjectRef) {
         if policies.is_empty() {
             state.by_target.remove(target);
             state.world.targets.remove(target);
+            state.world.unusable_targets.remove(target);
         }
     }
     touch(state, target);

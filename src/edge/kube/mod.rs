@@ -8,6 +8,7 @@ pub mod feed;
 pub mod health;
 pub mod policies;
 pub mod provider;
+pub mod rivals;
 pub mod scale;
 pub mod status;
 pub mod targets;
@@ -60,6 +61,12 @@ impl CallError {
             },
             Self::Timeout { .. } => None,
         }
+    }
+
+    /// Whether the server answered, and does not know the kind.
+    #[must_use]
+    pub fn is_unknown_kind(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Discovery(_)))
     }
 
     /// Whether the request may have been carried out although no clear answer came.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{GROUP, VERSION};
 use crate::core::event::Outcome;
-use crate::core::names::{ObjectRef, PolicyKey, PolicyKind, Uid};
-use crate::core::plan::{Action, Deed, Plan, Refusal};
+use crate::core::names::{ObjectRef, PolicyKey, Uid};
+use crate::core::plan::{Action, Plan, Refusal};
 use crate::core::reason::Reason;
 use crate::core::report::{ConditionReport, Report};
 use crate::core::state::State;
@@ -74,7 +74,7 @@ impl Teller {
 /// A condition that a person should hear of. What only lasts until the operator has looked around is none.
 fn is_trouble(condition: &ConditionReport) -> bool {
     let bad = match condition.kind.as_str() {
-        "Ready" | "MetricsAvailable" => condition.status == Status::False,
+        "Ready" | "MetricsAvailable" | "ScalingActive" => condition.status == Status::False,
         "Stalled" | "FieldConflict" => condition.status == Status::True,
         _ => false,
     };
@@ -87,7 +87,7 @@ fn about(policy: &PolicyKey, at: Time, state: &State) -> Notice {
     let target = state.scaling.get(policy).map(|memory| memory.policy.target.clone());
     Notice {
         regarding: object_of(policy),
-        uid: policy_uid(state, policy),
+        uid: state.uid_of(policy).cloned(),
         related_uid: target.as_ref().and_then(|t| uid_of(state, t)),
         related: target,
         warning: false,
@@ -114,15 +114,7 @@ fn refused(refusal: &Refusal, at: Time, state: &State) -> Notice {
 /// What is about to be done, or in dry-run mode would be.
 pub(super) fn announced(action: &Action, at: Time, state: &State) -> Notice {
     let subject = action.what.subject();
-    let uid = match &action.what {
-        Deed::Scale { uid, .. }
-        | Deed::MarkNode { uid, .. }
-        | Deed::UnmarkNode { uid, .. }
-        | Deed::RemoveNode { uid, .. }
-        | Deed::Evict { uid, .. } => Some(uid.clone()),
-        Deed::AddNode { .. } => None,
-        Deed::Restore { uid, .. } => uid.clone(),
-    };
+    let uid = action.what.uid().cloned();
     Notice {
         related_uid: uid.or_else(|| uid_of(state, &subject)),
         related: Some(subject),
@@ -162,16 +154,6 @@ fn object_of(policy: &PolicyKey) -> ObjectRef {
         &policy.namespace,
         &policy.name,
     )
-}
-
-fn policy_uid(state: &State, policy: &PolicyKey) -> Option<Uid> {
-    let meta = match policy.kind {
-        PolicyKind::ScalingPolicy => &state.scaling.get(policy)?.policy.meta,
-        PolicyKind::NodePoolPolicy => &state.nodes.get(policy)?.policy.meta,
-        PolicyKind::HealingPolicy => &state.healing.get(policy)?.policy.meta,
-        PolicyKind::GitSource | PolicyKind::OperatorConfig => return None,
-    };
-    Some(meta.uid.clone())
 }
 
 /// The identity of an object that is in the picture.

@@ -17,8 +17,6 @@ use homeostat::core::policy::{
     Consolidation, Meta, Mode, NodePool, NodePoolPolicy, NodeTemplate, ProviderKind, ScalingPolicy,
 };
 use homeostat::core::quantity::{Milli, Replicas};
-use homeostat::core::reason::Reason;
-use homeostat::core::report::{ConditionReport, Detail, Report};
 use homeostat::core::sample::Reading;
 use homeostat::core::time::{Span, Time};
 use homeostat::core::world::{Condition, LabelSelector, Node, POOL_LABEL, Status, Target, View, ViewState};
@@ -133,12 +131,12 @@ impl Exercise {
         let source = PolicyKey::new(PolicyKind::GitSource, "shop", "deploy");
         self.metrics.synced(&source, "Unreachable", None);
         self.metrics.synced(&source, "Applied", Some(3));
-        self.metrics.stored(&Report {
-            policy: PolicyKey::new(PolicyKind::OperatorConfig, "", "default"),
+        self.observe(Event::ConfigAccepted {
+            key: PolicyKey::new(PolicyKind::OperatorConfig, "", "default"),
+            uid: Uid("config".into()),
             generation: 1,
-            conditions: vec![accepted()],
-            detail: Detail::None,
         });
+        self.run(Span::ZERO);
     }
 
     /// What the process around the engine records.
@@ -152,7 +150,9 @@ impl Exercise {
         metrics.queries.get_or_create(&QueryLabels { server, outcome }).inc();
         metrics.query_seconds.observe(0.02);
         let outcome = "Written".into();
-        metrics.status_writes.get_or_create(&WriteLabels { outcome }).inc();
+        let labels = WriteLabels { outcome };
+        metrics.status_writes.get_or_create(&labels).inc();
+        metrics.notices.get_or_create(&labels).inc();
         let dir = tempfile::tempdir().unwrap();
         let bounds = Bounds {
             bytes_per_hour: 1,
@@ -238,15 +238,6 @@ impl Exercise {
             }
             other => panic!("{other:?}"),
         }
-    }
-}
-
-fn accepted() -> ConditionReport {
-    ConditionReport {
-        kind: "Ready".into(),
-        status: Status::True,
-        reason: Reason::Accepted,
-        message: "in use".into(),
     }
 }
 
