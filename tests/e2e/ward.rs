@@ -78,14 +78,20 @@ impl<'a> Ward<'a> {
         pod
     }
 
-    /// Makes a pod fail, or lets it recover. One that is gone is fine.
+    /// Makes a pod fail, or lets it recover and waits until it has. One that is gone is fine.
     pub async fn sim(&self, pod: &str, how: Option<&str>) {
         let api: Api<Pod> = Api::namespaced(self.stage.client.clone(), &self.namespace);
-        let patch = json!({"metadata": {"annotations": {"homeostat.dev/sim": how}}});
-        match api.patch(pod, &PatchParams::default(), &Patch::Merge(patch)).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            result => drop(result.unwrap()),
-        }
+        let nudges = std::sync::atomic::AtomicU32::new(0);
+        let patched = wait::until(format!("pod {}/{pod} to recover", self.namespace), LIMIT, || async {
+            // kwok misses a change that comes while it makes one itself: it is told again.
+            let nudge = nudges.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
+            let patch = json!({"metadata": {"annotations": {"homeostat.dev/sim": how, "example.com/nudge": nudge}}});
+            match api.patch(pod, &PatchParams::default(), &Patch::Merge(patch)).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Some(()),
+                patched => (how.is_some() || is_ready(&patched.ok()?)).then_some(()),
+            }
+        });
+        patched.await.unwrap();
     }
 
     /// Waits until a pod is gone.
