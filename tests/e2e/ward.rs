@@ -81,17 +81,17 @@ impl<'a> Ward<'a> {
     /// Makes a pod fail, or lets it recover and waits until it has. One that is gone is fine.
     pub async fn sim(&self, pod: &str, how: Option<&str>) {
         let api: Api<Pod> = Api::namespaced(self.stage.client.clone(), &self.namespace);
-        let nudges = std::sync::atomic::AtomicU32::new(0);
-        let patched = wait::until(format!("pod {}/{pod} to recover", self.namespace), LIMIT, || async {
-            // kwok misses a change that comes while it makes one itself: it is told again.
-            let nudge = nudges.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
-            let patch = json!({"metadata": {"annotations": {"homeostat.dev/sim": how, "example.com/nudge": nudge}}});
-            match api.patch(pod, &PatchParams::default(), &Patch::Merge(patch)).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => Some(()),
-                patched => (how.is_some() || is_ready(&patched.ok()?)).then_some(()),
-            }
+        let patch = json!({"metadata": {"annotations": {"homeostat.dev/sim": how}}});
+        match api.patch(pod, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => return,
+            result => drop(result.unwrap()),
+        }
+        let what = format!("pod {}/{pod} to recover", self.namespace);
+        let recovered = wait::until(what, LIMIT, || async {
+            let now = api.get_opt(pod).await.ok()?;
+            (how.is_some() || now.is_none_or(|pod| is_ready(&pod))).then_some(())
         });
-        patched.await.unwrap();
+        recovered.await.unwrap();
     }
 
     /// Waits until a pod is gone.
