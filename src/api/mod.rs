@@ -25,7 +25,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-pub use git_source::GitSource;
+pub use git_source::{GitSource, GitSourceStatus};
 pub use healing_policy::HealingPolicy;
 pub use node_pool_policy::NodePoolPolicy;
 pub use operator_config::OperatorConfig;

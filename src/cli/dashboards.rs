@@ -1,5 +1,6 @@
 //! `homeostat dashboards`: writes Grafana boards and Prometheus rules.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::telemetry::dashboards::{RenderError, files};
@@ -16,23 +17,35 @@ pub enum Error {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        #[source]
+        source: io::Error,
     },
+    /// Standard output could not be written.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] io::Error),
 }
 
-/// Writes every file into the folder; without one, prints their names.
+/// Writes every file into the folder, which is made where it is missing; without one, prints their names.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn run(dir: Option<&Path>) -> Result<(), Error> {
-    for (name, text) in files()? {
-        let Some(dir) = dir else {
-            println!("{name}");
-            continue;
-        };
+    let files = files()?;
+    let Some(dir) = dir else {
+        let mut out = io::stdout().lock();
+        for (name, _) in &files {
+            writeln!(out, "{name}").map_err(Error::Output)?;
+        }
+        return out.flush().map_err(Error::Output);
+    };
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::File { path, source }
+    };
+    std::fs::create_dir_all(dir).map_err(failed(dir))?;
+    for (name, text) in files {
         let path = dir.join(name);
-        let written = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&path, text));
-        written.map_err(|source| Error::File { path, source })?;
+        std::fs::write(&path, text).map_err(failed(&path))?;
     }
     Ok(())
 }

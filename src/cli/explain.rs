@@ -3,13 +3,19 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use kube::api::{Api, DynamicObject};
-use kube::{Client, Config};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::{Client, Config, ResourceExt};
 
 use crate::core::names::{PolicyKey, PolicyKind};
+use crate::core::time::{Span, Time};
 use crate::edge::kube::status::resource_of;
 use crate::edge::kube::{CallError, call};
-use crate::operator::explain::{Explanation, JournalReadError, explain, read_journal};
+use crate::operator::clock;
+use crate::operator::explain::{Explanation, History, explain, from_events, read_journal};
+use crate::operator::replay::ReplayError;
+use crate::operator::run::LEASE;
 
 /// Say in plain words why a policy decided as it did.
 #[derive(Debug, ClapArgs)]
@@ -24,9 +30,12 @@ pub struct Args {
     /// Namespace of the policy.
     #[arg(short, long, default_value = "default")]
     namespace: String,
-    /// Folder of the operator's journal: adds what was done and refused, and when.
+    /// Folder of the operator's journal: what was done and refused is read there, and not from Events.
     #[arg(long)]
     journal: Option<PathBuf>,
+    /// Where the operator runs: it is said when none acts.
+    #[arg(long, default_value = "homeostat-system")]
+    operator_namespace: String,
     /// How it is said.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -55,12 +64,18 @@ pub enum Error {
     /// There is no way to the API server.
     #[error("no way to the API server: {0}; set KUBECONFIG")]
     Client(String),
+    /// There is no such policy.
+    #[error("there is no {0}; `kubectl get homeostat -A` lists what there is")]
+    NotFound(PolicyKey),
+    /// The user may not read it.
+    #[error("you may not read {0}: {1}; you need the right to get it")]
+    Forbidden(PolicyKey, CallError),
     /// The policy cannot be read.
     #[error(transparent)]
     Call(#[from] CallError),
     /// The journal cannot be read.
     #[error(transparent)]
-    Journal(#[from] JournalReadError),
+    Journal(#[from] ReplayError),
     /// It cannot be rendered.
     #[error("cannot be rendered: {0}")]
     Render(String),
@@ -73,20 +88,73 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: &Args) -> Result<(), Error> {
     let key = parse(&args.policy, &args.namespace).ok_or_else(|| Error::Name(args.policy.clone()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let object = runtime.block_on(read(&key))?;
-    let entries = match &args.journal {
-        Some(folder) => read_journal(folder, &key)?,
-        None => Vec::new(),
-    };
-    let explanation = explain(&key, &object, entries);
+    let explanation = runtime.block_on(ask(&key, args))?;
     print!("{}", render(&explanation, args.output)?);
     Ok(())
+}
+
+async fn ask(key: &PolicyKey, args: &Args) -> Result<Explanation, Error> {
+    let mut config = Config::infer().await.map_err(|e| Error::Client(e.to_string()))?;
+    config.default_retry = false;
+    let client = Client::try_from(config).map_err(|e| Error::Client(e.to_string()))?;
+    let object = match read(&client, key).await {
+        Err(error) if error.code() == Some(404) => return Err(Error::NotFound(key.clone())),
+        Err(error) if error.code() == Some(403) => return Err(Error::Forbidden(key.clone(), error)),
+        read => read?,
+    };
+    let history = match &args.journal {
+        Some(folder) => History {
+            from: format!("from the journal in {}", folder.display()),
+            entries: read_journal(folder, key)?,
+        },
+        None => told(&client, key, object.uid().unwrap_or_default()).await,
+    };
+    let now = clock::now();
+    let operator = leader(&client, &args.operator_namespace, now).await;
+    Ok(explain(key, &object, operator, history, now))
+}
+
+/// What the policy's Events say.
+async fn told(client: &Client, key: &PolicyKey, uid: String) -> History {
+    let namespace = if key.namespace.is_empty() {
+        "default"
+    } else {
+        &key.namespace
+    };
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    let params = ListParams::default().fields(&format!("regarding.uid={uid}"));
+    match call("list Events", api.list(&params)).await {
+        Ok(list) => History {
+            from: "from its Events, which the cluster keeps for about an hour; --journal tells more".into(),
+            entries: from_events(list.items),
+        },
+        Err(error) => History {
+            from: format!("its Events cannot be read: {error}"),
+            entries: Vec::new(),
+        },
+    }
+}
+
+/// Says so where nobody acts. Who may not read the Lease is told nothing.
+async fn leader(client: &Client, namespace: &str, now: Time) -> Option<String> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let nobody = format!("no operator acts at the moment: see `kubectl -n {namespace} get pods`");
+    let lease = match call("read the Lease", api.get(LEASE)).await {
+        Ok(lease) => lease.spec.unwrap_or_default(),
+        Err(error) if error.code() == Some(404) => return Some(nobody),
+        Err(_) => return None,
+    };
+    let holder = lease.holder_identity.filter(|holder| !holder.is_empty());
+    let renewed = lease.renew_time.map_or(0, |at| at.0.as_millisecond());
+    let lasts = Span::from_secs(lease.lease_duration_seconds.unwrap_or(0).into());
+    let is_held = holder.is_some() && now.since(Time::from_millis(renewed)) <= lasts.times(2);
+    (!is_held).then_some(nobody)
 }
 
 fn render(explanation: &Explanation, output: Output) -> Result<String, Error> {
@@ -113,14 +181,12 @@ fn parse(text: &str, namespace: &str) -> Option<PolicyKey> {
     Some(PolicyKey::new(kind, if cluster_scoped { "" } else { namespace }, name))
 }
 
-async fn read(key: &PolicyKey) -> Result<DynamicObject, Error> {
-    let config = Config::infer().await.map_err(|e| Error::Client(e.to_string()))?;
-    let client = Client::try_from(config).map_err(|e| Error::Client(e.to_string()))?;
+async fn read(client: &Client, key: &PolicyKey) -> Result<DynamicObject, CallError> {
     let resource = resource_of(key.kind);
     let api: Api<DynamicObject> = if key.namespace.is_empty() {
-        Api::all_with(client, &resource)
+        Api::all_with(client.clone(), &resource)
     } else {
-        Api::namespaced_with(client, &key.namespace, &resource)
+        Api::namespaced_with(client.clone(), &key.namespace, &resource)
     };
-    Ok(call(format!("read {key}"), api.get(&key.name)).await?)
+    call(format!("read {key}"), api.get(&key.name)).await
 }

@@ -3,6 +3,7 @@
 pub mod crds;
 pub mod dashboards;
 pub mod explain;
+pub mod replay;
 pub mod run;
 
 use std::fmt::Display;
@@ -28,6 +29,8 @@ enum Command {
     Run(run::Args),
     /// Say in plain words why a policy decided as it did.
     Explain(explain::Args),
+    /// Check that a journal's events give the very plans that it recorded.
+    Replay(replay::Args),
     /// Write the custom resource definitions.
     #[command(after_help = "Examples:\n  homeostat crds | kubectl apply -f -\n  homeostat crds --dir crds")]
     Crds {
@@ -51,7 +54,8 @@ pub fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().command {
         Command::Run(args) => finish(run::run(args)),
-        Command::Explain(args) => finish(explain::run(args)),
+        Command::Explain(args) => finish(explain::run(&args)),
+        Command::Replay(args) => finish(replay::run(&args)),
         Command::Crds { dir } => finish(crds::run(dir.as_deref())),
         Command::Dashboards { dir } => finish(dashboards::run(dir.as_deref())),
     }

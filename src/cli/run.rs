@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
@@ -10,9 +11,12 @@ use crate::operator::journal::{Bounds, Destination};
 use crate::operator::run::{Options, RunError, run as operate};
 use crate::telemetry::logs::{Format, init};
 
+/// How long blocking work may take after all else has ended.
+const LAST_GRACE: Duration = Duration::from_millis(500);
+
 /// Run the operator until SIGTERM.
 ///
-/// It speaks to the API server by the ServiceAccount of its pod, or by KUBECONFIG. Of several replicas one leads and acts;
+/// It speaks to the API server by the service account of its pod, or by KUBECONFIG. Of several replicas one leads and acts;
 /// the others observe and take over when it goes.
 #[derive(Debug, ClapArgs)]
 #[command(
@@ -104,5 +108,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    runtime.block_on(operate(options)).map_err(Error::from)
+    let ended = runtime.block_on(operate(options)).map_err(Error::from);
+    // A fetch of a repository that hangs in its thread must not hold up the end.
+    runtime.shutdown_timeout(LAST_GRACE);
+    ended
 }

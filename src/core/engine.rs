@@ -85,11 +85,7 @@ impl Engine {
         for key in &keys {
             draft.begin(key);
             if let Some(invalid) = state.invalid.get(key) {
-                let mut report = Report::invalid(key, invalid.generation, &invalid.message);
-                // What it remembers stays in its status, for when it can be used again.
-                if let Some(old) = state.reports.get(key) {
-                    report.detail = old.detail.clone();
-                }
+                let report = Report::invalid(key, invalid.generation, &invalid.message);
                 draft.report(state, report, Report::eq);
                 continue;
             }
@@ -98,7 +94,12 @@ impl Engine {
                 PolicyKind::NodePoolPolicy => nodes::evaluate(state, now, key, &mut draft),
                 PolicyKind::HealingPolicy => healing::evaluate(state, now, key, &mut draft),
                 PolicyKind::GitSource => healing::evaluate_drift(state, now, key, &mut draft),
-                PolicyKind::OperatorConfig => {}
+                PolicyKind::OperatorConfig => {
+                    if let Some(config) = state.configs.get(key) {
+                        let report = Report::accepted(key, config.generation);
+                        draft.report(state, report, Report::eq);
+                    }
+                }
             }
         }
         draft.finish(state)
@@ -126,15 +127,18 @@ impl Engine {
         self.state.by_target.keys().cloned().collect()
     }
 
-    /// Targets whose `replicas` belong to an active policy: whoever applies manifests leaves that field out.
+    /// Targets whose `replicas` belong to an active policy, or to one that cannot be used for now: whoever applies manifests
+    /// leaves that field out.
     #[must_use]
     pub fn owned_targets(&self) -> BTreeSet<ObjectRef> {
-        self.state
+        let active = self
+            .state
             .scaling
             .values()
             .filter(|m| !m.policy.meta.suspend && m.policy.meta.mode == Mode::Enforce)
-            .map(|m| m.policy.target.clone())
-            .collect()
+            .map(|m| m.policy.target.clone());
+        let invalid = self.state.invalid.values().filter_map(|i| i.target.clone());
+        active.chain(invalid).collect()
     }
 }
 

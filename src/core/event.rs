@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{ActionId, ObjectKey, ObjectRef, PolicyKey, QueryKey};
+use super::names::{ActionId, ObjectKey, ObjectRef, PolicyKey, QueryKey, Uid};
 use super::policy::{HealingPolicy, Limits, NodePoolPolicy, ScalingPolicy};
 use super::quantity::Replicas;
 use super::report::{Incident, ScaleEvent};
@@ -50,15 +50,38 @@ pub enum Event {
         generation: i64,
         /// What is wrong, where, and what to write instead.
         message: String,
+        /// The object's identity.
+        uid: Uid,
+        /// What a ScalingPolicy scales, as far as it can still be read: its replicas stay out of everybody else's hands.
+        target: Option<ObjectRef>,
+    },
+    /// The OperatorConfig can be used, as it is in this generation.
+    ConfigAccepted {
+        /// Which.
+        key: PolicyKey,
+        /// The object's identity.
+        uid: Uid,
+        /// The object's generation.
+        generation: i64,
     },
     /// A policy was deleted.
     PolicyGone(PolicyKey),
+    /// Another replica acts for this policy: what is remembered of its past is out of date, and the policy's next event says
+    /// anew what has been done.
+    ActedElsewhere(PolicyKey),
     /// A target as it is now; `None` where it does not exist.
     Target {
         /// Which.
         object: ObjectRef,
         /// How it is.
         target: Option<Box<Target>>,
+    },
+    /// A target cannot be read or scaled, and only a person can change that.
+    TargetUnusable {
+        /// Which.
+        object: ObjectRef,
+        /// Why, and what to do.
+        message: String,
     },
     /// A pod as it is now.
     Pod(Box<Pod>),

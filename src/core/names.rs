@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Time;
+
 /// A namespaced object of a known kind, or with an empty namespace a cluster-scoped one. Written `namespace/name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
@@ -278,10 +280,20 @@ impl TryFrom<String> for QueryKey {
     }
 }
 
-/// One action of one plan; unique over the operator's life and the same in a replay.
+/// One action of one plan; unique over the operator's life and the same in a replay. 32 hexadecimal digits, so that it is
+/// a trace id by the rules of W3C Trace Context as well: logs, Events and the journal name an action by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActionId(pub String);
+
+impl ActionId {
+    /// The id of the action of this number, of the step of this number, of the engine that was started at `epoch`.
+    #[must_use]
+    pub fn new(epoch: Time, step: u64, number: usize) -> Self {
+        let started = epoch.as_millis() & 0xffff_ffff_ffff;
+        Self(format!("{started:012x}{:012x}{number:08x}", step & 0xffff_ffff_ffff))
+    }
+}
 
 impl fmt::Display for ActionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

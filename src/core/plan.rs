@@ -144,6 +144,20 @@ impl Deed {
         }
     }
 
+    /// The identity of the object that it is done to, where it is there already.
+    #[must_use]
+    pub fn uid(&self) -> Option<&Uid> {
+        match self {
+            Self::Scale { uid, .. }
+            | Self::MarkNode { uid, .. }
+            | Self::UnmarkNode { uid, .. }
+            | Self::RemoveNode { uid, .. }
+            | Self::Evict { uid, .. } => Some(uid),
+            Self::AddNode { .. } => None,
+            Self::Restore { uid, .. } => uid.as_ref(),
+        }
+    }
+
     /// A stable verb for metrics and the journal.
     #[must_use]
     pub const fn verb(&self) -> &'static str {

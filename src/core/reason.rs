@@ -42,6 +42,8 @@ reasons! {
     TargetConflict,
     /// The target does not exist.
     TargetNotFound,
+    /// The target cannot be read or scaled; the message says what to do.
+    TargetUnusable,
     /// The target is being deleted.
     TargetDeleting,
     /// Another autoscaler names the same target.
@@ -102,6 +104,8 @@ reasons! {
     PoolAtMaximum,
     /// The pod fits on no node that any pool could add.
     NoPoolFits,
+    /// There is room for the pod on a node that is there, and the scheduler does not place it.
+    RoomExists,
     /// The pod uses a scheduling constraint that is not understood here.
     ConstraintNotSupported,
     /// Nodes were asked for and did not come; the pool waits before it asks again.

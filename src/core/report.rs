@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::names::{ObjectRef, PolicyKey, Uid};
 use super::quantity::{Milli, Replicas};
 use super::reason::Reason;
+use super::sample::QueryError;
 use super::time::Time;
 use super::world::Status;
 
@@ -41,6 +42,22 @@ impl Report {
         }
     }
 
+    /// Of a configuration that is in use.
+    #[must_use]
+    pub fn accepted(policy: &PolicyKey, generation: i64) -> Self {
+        Self {
+            policy: policy.clone(),
+            generation,
+            conditions: vec![ConditionReport {
+                kind: "Ready".into(),
+                status: Status::True,
+                reason: Reason::Accepted,
+                message: "in use".into(),
+            }],
+            detail: Detail::None,
+        }
+    }
+
     /// The condition of this type.
     #[must_use]
     pub fn condition(&self, kind: &str) -> Option<&ConditionReport> {
@@ -67,7 +84,7 @@ pub struct ConditionReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Detail {
-    /// Nothing more: the policy is invalid.
+    /// Nothing more: the policy is invalid, or only a configuration.
     None,
     /// Of a ScalingPolicy.
     Scaling(Box<ScalingReport>),
@@ -123,6 +140,9 @@ pub struct TriggerReport {
     pub proposal: Option<Replicas>,
     /// How it fared: `ScaleUp`, `ScaleDown`, `WithinTolerance`, or why it has no proposal (`NoData`, `StaleData`, …).
     pub reason: Reason,
+    /// How its query failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<QueryError>,
     /// In a sentence.
     pub message: String,
 }

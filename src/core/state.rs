@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guard;
 use super::healing;
-use super::names::{ObjectRef, PolicyKey, QueryKey};
+use super::names::{ObjectRef, PolicyKey, QueryKey, Uid};
 use super::nodes;
 use super::plan::Refusal;
 use super::policy::Limits;
@@ -43,6 +43,8 @@ pub struct State {
     pub guard: guard::Memory,
     /// Policies that cannot be used.
     pub invalid: BTreeMap<PolicyKey, Invalid>,
+    /// The OperatorConfig that is in use.
+    pub configs: BTreeMap<PolicyKey, Config>,
     /// Refusals in force, by policy, subject and verb.
     pub refusals: BTreeMap<PolicyKey, Vec<Refusal>>,
     /// The last report of every policy.
@@ -53,6 +55,19 @@ pub struct State {
     pub by_target: BTreeMap<ObjectRef, BTreeSet<PolicyKey>>,
     /// Which scaling policies ask a query.
     pub by_query: BTreeMap<QueryKey, BTreeSet<PolicyKey>>,
+}
+
+impl State {
+    /// The identity of a policy's object.
+    #[must_use]
+    pub fn uid_of(&self, policy: &PolicyKey) -> Option<&Uid> {
+        let scaling = || self.scaling.get(policy).map(|m| &m.policy.meta.uid);
+        let nodes = || self.nodes.get(policy).map(|m| &m.policy.meta.uid);
+        let healing = || self.healing.get(policy).map(|m| &m.policy.meta.uid);
+        let config = || self.configs.get(policy).map(|c| &c.uid);
+        let invalid = self.invalid.get(policy).map(|i| &i.uid);
+        invalid.or_else(scaling).or_else(nodes).or_else(healing).or_else(config)
+    }
 }
 
 /// The last reading of a query.
@@ -67,10 +82,23 @@ pub struct Sample {
 /// A policy that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invalid {
+    /// The object's identity.
+    pub uid: Uid,
     /// The object's generation.
     pub generation: i64,
     /// What is wrong and what to write instead.
     pub message: String,
+    /// What it scales, as far as that can still be read.
+    pub target: Option<ObjectRef>,
+}
+
+/// A configuration that is in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The object's identity.
+    pub uid: Uid,
+    /// The object's generation.
+    pub generation: i64,
 }
 
 /// What has to be looked at again: at once where something changed, or at a time.

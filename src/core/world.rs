@@ -18,6 +18,8 @@ pub struct World {
     pub nodes: BTreeMap<String, Node>,
     /// Targets of scaling policies; `None` where the object does not exist (a watch has said so).
     pub targets: BTreeMap<ObjectRef, Option<Target>>,
+    /// Targets that cannot be read or scaled, and why.
+    pub unusable_targets: BTreeMap<ObjectRef, String>,
     /// Per GitSource what its current revision declares.
     pub declared: BTreeMap<PolicyKey, DeclaredSet>,
     /// Which parts of the picture are complete and current.

@@ -4,3 +4,4 @@ pub mod git;
 pub mod kube;
 pub mod prometheus;
 pub mod retry;
+pub mod sync;

@@ -1,22 +1,17 @@
-//! Explains a policy from its status and, where it is at hand, the journal.
+//! Explains a policy from its status, its Events and, where it is at hand, the journal.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+mod history;
+mod text;
 
 use kube::api::DynamicObject;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::journal::{JournalError, Line, VERSION, segments};
-use crate::core::event::{Event, Outcome};
-use crate::core::names::{ActionId, PolicyKey};
-use crate::core::plan::Plan;
+use crate::core::names::PolicyKey;
 use crate::core::time::Time;
 
-/// How many entries of the journal are shown, the latest ones.
-const MOST: usize = 20;
+pub(crate) use history::describe;
+pub use history::{Entry, from_events, read_journal};
 
 /// What is known of a policy's decisions.
 #[derive(Clone, Debug, Serialize)]
@@ -24,10 +19,18 @@ const MOST: usize = 20;
 pub struct Explanation {
     /// Which policy.
     pub policy: PolicyKey,
-    /// Its conditions: type, status, reason, since, message.
-    pub conditions: Vec<Stated>,
+    /// When this was asked.
+    pub asked_at: Time,
+    /// The answer in one sentence.
+    pub answer: String,
+    /// What the reader should know before believing the rest: an old status, a suspended policy, nobody who acts.
+    pub notes: Vec<String>,
     /// The decision or the state in force, in sentences.
     pub now: Vec<String>,
+    /// Its conditions: type, status, reason, since, message.
+    pub conditions: Vec<Stated>,
+    /// Where the history comes from.
+    pub history_from: String,
     /// What was done and refused, oldest first.
     pub history: Vec<Entry>,
 }
@@ -49,216 +52,194 @@ pub struct Stated {
     pub message: String,
 }
 
-/// One entry of the journal.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Entry {
-    /// When.
-    pub at: Time,
-    /// Id of the action; a refusal has none.
-    pub id: Option<ActionId>,
-    /// What was done, or `Refused …`.
-    pub what: String,
-    /// Stable code.
-    pub reason: String,
-    /// Why, with the numbers.
-    pub message: String,
-    /// What became of it.
-    pub outcome: Option<String>,
+/// What was done and refused, and who says so.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Such as `Events of the last hour`.
+    pub from: String,
+    /// Oldest first.
+    pub entries: Vec<Entry>,
 }
 
-/// Why a journal cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalReadError {
-    /// Its folder or a file cannot be read.
-    #[error(transparent)]
-    Io(#[from] JournalError),
-    /// It was written by another version.
-    #[error("{}: format version {found}; this program reads version {VERSION}", path.display())]
-    Version {
-        /// Which file.
-        path: PathBuf,
-        /// The version that it has.
-        found: u64,
-    },
-}
-
-/// Explains a policy from its object and the journal's entries.
+/// Explains a policy from its object and its history. `operator` says who acts, where that is known.
 #[must_use]
-pub fn explain(policy: &PolicyKey, object: &DynamicObject, history: Vec<Entry>) -> Explanation {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let list = |pointer: &str| {
-        object
-            .data
-            .pointer(pointer)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let stored = list("/status/conditions");
-    let conditions = stored.iter().map(|c| Stated {
-        kind: text(c, "type"),
-        status: text(c, "status"),
-        reason: text(c, "reason"),
-        since: text(c, "lastTransitionTime"),
-        message: text(c, "message"),
-    });
-    let mut now = Vec::new();
-    if let Some(decision) = object.data.pointer("/status/decision") {
-        now.push(format!(
-            "{} (decided at {})",
-            text(decision, "message"),
-            text(decision, "at")
-        ));
-        for trigger in list("/status/decision/triggers") {
-            let name = text(&trigger, "name");
-            now.push(format!(
-                "trigger {name}: {}: {}",
-                text(&trigger, "state"),
-                text(&trigger, "message")
-            ));
-        }
+pub fn explain(
+    policy: &PolicyKey,
+    object: &DynamicObject,
+    operator: Option<String>,
+    history: History,
+    now: Time,
+) -> Explanation {
+    let conditions: Vec<Stated> = list(object, "/status/conditions")
+        .iter()
+        .map(|c| Stated {
+            kind: text(c, "type"),
+            status: text(c, "status"),
+            reason: text(c, "reason"),
+            since: text(c, "lastTransitionTime"),
+            message: text(c, "message"),
+        })
+        .collect();
+    let mut said = scaling(object);
+    said.extend(pools(object));
+    said.extend(incidents(object));
+    if let Some(revision) = at(object, "/status/lastAppliedRevision").and_then(Value::as_str) {
+        said.push(format!("applied revision: {revision}"));
     }
-    for pool in list("/status/pools") {
+    let mut notes = notes(object);
+    notes.extend(operator);
+    Explanation {
+        policy: policy.clone(),
+        asked_at: now,
+        answer: answer(object, &conditions),
+        notes,
+        now: said,
+        conditions,
+        history_from: history.from,
+        history: history.entries,
+    }
+}
+
+fn at<'a>(object: &'a DynamicObject, pointer: &str) -> Option<&'a Value> {
+    object.data.pointer(pointer)
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn list(object: &DynamicObject, pointer: &str) -> Vec<Value> {
+    at(object, pointer)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// What is wrong comes first; then the decision; then that all is well.
+fn answer(object: &DynamicObject, conditions: &[Stated]) -> String {
+    let holds = |kind: &str, status: &str| conditions.iter().find(|c| c.kind == kind && c.status == status);
+    let wrong = holds("Stalled", "True")
+        .or_else(|| holds("Ready", "False"))
+        .or_else(|| holds("FieldConflict", "True"))
+        .or_else(|| holds("MetricsAvailable", "False"))
+        .or_else(|| holds("Healthy", "False"));
+    let limited = holds("Limited", "True");
+    let decision = at(object, "/status/decision").map(|d| text(d, "message"));
+    match (wrong, limited, decision.filter(|d| !d.is_empty())) {
+        (Some(wrong), Some(limited), _) if wrong.message != limited.message && wrong.kind == "Healthy" => {
+            format!(
+                "{} ({}); held back: {} ({})",
+                wrong.message, wrong.reason, limited.message, limited.reason
+            )
+        }
+        (Some(wrong), ..) => format!("{} ({})", wrong.message, wrong.reason),
+        (None, _, Some(decision)) => decision,
+        (None, Some(limited), None) => format!("{} ({})", limited.message, limited.reason),
+        (None, None, None) => match holds("Ready", "True") {
+            Some(ready) => format!("{} ({})", ready.message, ready.reason),
+            None => "no status yet: no operator has looked at it".into(),
+        },
+    }
+}
+
+fn notes(object: &DynamicObject) -> Vec<String> {
+    let mut notes = Vec::new();
+    let generation = object.metadata.generation.unwrap_or(0);
+    let observed = at(object, "/status/observedGeneration").and_then(Value::as_i64);
+    if let Some(observed) = observed.filter(|o| *o < generation) {
+        notes.push(format!(
+            "the status speaks of generation {observed} and the policy is at {generation}: its last change has not been looked at yet"
+        ));
+    }
+    if at(object, "/spec/suspend").and_then(Value::as_bool) == Some(true) {
+        notes.push("spec.suspend is true: it decides nothing and does nothing".into());
+    }
+    if at(object, "/spec/mode").and_then(Value::as_str) == Some("DryRun") {
+        notes.push("spec.mode is DryRun: it shows what it would do and does nothing".into());
+    }
+    notes
+}
+
+fn scaling(object: &DynamicObject) -> Vec<String> {
+    let Some(decision) = at(object, "/status/decision") else {
+        return Vec::new();
+    };
+    let count = |value: &Value, key: &str| value.get(key).and_then(Value::as_i64);
+    let number = |value: Option<i64>| value.map_or("nothing".to_owned(), |n| n.to_string());
+    let limited = match text(decision, "limitedBy") {
+        reason if reason.is_empty() => String::new(),
+        reason => format!(", limited by {reason}"),
+    };
+    let mut said = vec![
+        format!("decided at {}: {}", text(decision, "at"), text(decision, "message")),
+        format!(
+            "replicas: {} then; the triggers asked for {}; after stabilization {}; wanted {}{limited} (bounds {} to {})",
+            number(count(decision, "from")),
+            number(count(decision, "proposed")),
+            number(count(decision, "stabilized")),
+            number(count(decision, "desired")),
+            at(object, "/spec/minReplicas").and_then(Value::as_i64).unwrap_or(1),
+            number(at(object, "/spec/maxReplicas").and_then(Value::as_i64)),
+        ),
+    ];
+    for trigger in list(object, "/status/decision/triggers") {
+        let sampled = match text(&trigger, "sampledAt") {
+            at if at.is_empty() => String::new(),
+            at => format!(" (sample of {at})"),
+        };
+        let (name, state) = (text(&trigger, "name"), text(&trigger, "state"));
+        said.push(format!(
+            "trigger {name}: {state}: {}{sampled}",
+            text(&trigger, "message")
+        ));
+    }
+    if let Some(last) = list(object, "/status/scaleEvents").last() {
+        said.push(format!(
+            "last own change: from {} to {} at {}",
+            number(count(last, "from")),
+            number(count(last, "to")),
+            text(last, "at")
+        ));
+    }
+    said
+}
+
+fn pools(object: &DynamicObject) -> Vec<String> {
+    let one = |pool: &Value| {
         let count = |key: &str| pool.get(key).and_then(Value::as_i64).unwrap_or(0);
-        now.push(format!(
-            "pool {}: {} nodes, {} on their way, {} wanted, {} pods wait in vain",
-            text(&pool, "name"),
+        let wait = match count("pendingPods") {
+            0 => String::new(),
+            1 => "; 1 pod waits that it cannot help".into(),
+            many => format!("; {many} pods wait that it cannot help"),
+        };
+        format!(
+            "pool {}: {} nodes, {} on their way, {} wanted{wait}",
+            text(pool, "name"),
             count("nodes"),
             count("incoming"),
             count("target"),
-            count("pendingPods"),
-        ));
-    }
-    for incident in list("/status/incidents") {
-        let (rule, phase) = (text(&incident, "rule"), text(&incident, "phase"));
-        now.push(format!("rule {rule}, {phase}: {}", text(&incident, "message")));
-    }
-    if let Some(revision) = object
-        .data
-        .pointer("/status/lastAppliedRevision")
-        .and_then(Value::as_str)
-    {
-        now.push(format!("applied revision: {revision}"));
-    }
-    Explanation {
-        policy: policy.clone(),
-        conditions: conditions.collect(),
-        now,
-        history,
-    }
+        )
+    };
+    list(object, "/status/pools").iter().map(one).collect()
 }
 
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.policy)?;
-        if self.conditions.is_empty() {
-            writeln!(f, "  no status yet: is the operator running?")?;
-        }
-        for c in &self.conditions {
-            writeln!(
-                f,
-                "  {} is {} ({}) since {}: {}",
-                c.kind, c.status, c.reason, c.since, c.message
-            )?;
-        }
-        if !self.now.is_empty() {
-            writeln!(f, "\nNow")?;
-            for line in &self.now {
-                writeln!(f, "  {line}")?;
-            }
-        }
-        if !self.history.is_empty() {
-            writeln!(f, "\nDone and refused")?;
-            for entry in &self.history {
-                let outcome = entry.outcome.as_ref().map(|o| format!(" → {o}")).unwrap_or_default();
-                writeln!(
-                    f,
-                    "  {} {} ({}): {}{outcome}",
-                    entry.at, entry.what, entry.reason, entry.message
-                )?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What the journal in this folder says of a policy: the latest actions and refusals, oldest first.
-///
-/// # Errors
-/// The folder cannot be read, or another version wrote it. Lines that are cut off (the operator was killed) are passed over.
-pub fn read_journal(folder: &Path, policy: &PolicyKey) -> Result<Vec<Entry>, JournalReadError> {
-    let mut entries = Vec::new();
-    let mut outcomes = BTreeMap::new();
-    for path in segments(folder)? {
-        let file = std::fs::File::open(&path).map_err(|source| JournalError {
-            path: path.clone(),
-            source,
-        })?;
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(|source| JournalError {
-                path: path.clone(),
-                source,
-            })?;
-            match serde_json::from_str(&line) {
-                Ok(Line::Plan(plan)) => entries.extend(of_plan(&plan, policy)),
-                Ok(Line::Event { event, .. }) => {
-                    if let Event::Outcome { action, outcome } = *event {
-                        outcomes.insert(action, describe(&outcome));
-                    }
-                }
-                Ok(_) => {}
-                Err(_) => refuse_other_versions(&path, &line)?,
-            }
-        }
-    }
-    entries.drain(..entries.len().saturating_sub(MOST));
-    for entry in &mut entries {
-        entry.outcome = entry.id.as_ref().and_then(|id| outcomes.remove(id));
-    }
-    Ok(entries)
-}
-
-fn refuse_other_versions(path: &Path, line: &str) -> Result<(), JournalReadError> {
-    let found = serde_json::from_str::<Value>(line)
-        .ok()
-        .and_then(|v| v.pointer("/snapshot/version")?.as_u64());
-    match found {
-        Some(found) if found != u64::from(VERSION) => Err(JournalReadError::Version {
-            path: path.to_owned(),
-            found,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn of_plan(plan: &Plan, policy: &PolicyKey) -> Vec<Entry> {
-    let actions = plan.actions.iter().filter(|a| a.policy == *policy).map(|a| Entry {
-        at: plan.at,
-        id: Some(a.id.clone()),
-        what: format!("{} {}", a.what.verb(), a.what.subject()),
-        reason: a.reason.as_str().into(),
-        message: a.message.clone(),
-        outcome: None,
-    });
-    let refusals = plan.refusals.iter().filter(|r| r.policy == *policy).map(|r| Entry {
-        at: plan.at,
-        id: None,
-        what: format!("Refused {} {}", r.verb, r.subject),
-        reason: r.reason.as_str().into(),
-        message: r.message.clone(),
-        outcome: None,
-    });
-    actions.chain(refusals).collect()
-}
-
-fn describe(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Done => "done".into(),
-        Outcome::Conflict { message, .. } => format!("conflict: {message}"),
-        Outcome::Blocked { message } => format!("blocked: {message}"),
-        Outcome::Failed { message } => format!("failed: {message}"),
-        Outcome::Unknown { message } => format!("unknown: {message}"),
-        Outcome::Skipped { message } => format!("skipped: {message}"),
-    }
+/// Open incidents first, those that have ended after them.
+fn incidents(object: &DynamicObject) -> Vec<String> {
+    let mut found = list(object, "/status/incidents");
+    found.sort_by_key(|incident| text(incident, "phase") == "Recovered");
+    let one = |incident: &Value| {
+        let attempts = incident.get("attempts").and_then(Value::as_i64).unwrap_or(0);
+        let last = match text(incident, "lastAttemptAt") {
+            at if at.is_empty() => String::new(),
+            at => format!(", last at {at}"),
+        };
+        format!(
+            "incident {} ({}, since {}, {attempts} attempts{last}): {}",
+            text(incident, "id"),
+            text(incident, "phase"),
+            text(incident, "since"),
+            text(incident, "message"),
+        )
+    };
+    found.iter().map(one).collect()
 }

@@ -1,8 +1,9 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,14 +11,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::clock;
-use crate::core::time::{Span, Time};
+use super::lease::Leadership;
 use crate::telemetry::metrics::Metrics;
 
-/// A loop that has not turned for this long hangs.
-const HUNG_AFTER: Span = Span::from_secs(60);
+/// A loop that has not turned for this long hangs. Time during which the machine was suspended does not count.
+const HUNG_AFTER: Duration = Duration::from_mins(1);
 
 /// What the probes look at.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +29,8 @@ pub struct Probes {
 #[derive(Debug, Default)]
 struct ProbeState {
     ready: AtomicBool,
-    turned: AtomicI64,
+    turned: Mutex<Option<Instant>>,
+    leadership: OnceLock<Leadership>,
 }
 
 impl Probes {
@@ -39,12 +41,22 @@ impl Probes {
 
     /// The loop has turned once more.
     pub fn turned(&self) {
-        self.inner.turned.store(clock::now().as_millis(), Ordering::Relaxed);
+        *self.inner.turned.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    fn is_alive(&self) -> bool {
-        let turned = self.inner.turned.load(Ordering::Relaxed);
-        turned == 0 || clock::now().since(Time::from_millis(turned)) < HUNG_AFTER
+    /// Whose leadership `/metrics` tells.
+    pub fn tell_leadership(&self, leadership: Leadership) {
+        let _ = self.inner.leadership.set(leadership);
+    }
+
+    fn is_alive(&self, now: Instant) -> bool {
+        let turned = *self.inner.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        turned.is_none_or(|at| now.saturating_duration_since(at) < HUNG_AFTER)
+    }
+
+    /// At this very moment, not when the loop last turned: a process that wakes from a pause must not say that it leads.
+    fn leads(&self) -> bool {
+        self.inner.leadership.get().is_some_and(Leadership::is_leader_now)
     }
 }
 
@@ -63,17 +75,25 @@ pub async fn serve(
     let router = Router::new()
         .route(
             "/healthz",
-            get(|State((_, probes)): State<(Metrics, Probes)>| async move { answer(probes.is_alive()) }),
+            get(|State((_, probes)): State<(Metrics, Probes)>| async move {
+                answer(probes.is_alive(Instant::now()), "the loop hangs\n")
+            }),
         )
         .route(
             "/readyz",
             get(|State((_, probes)): State<(Metrics, Probes)>| async move {
-                answer(probes.inner.ready.load(Ordering::Relaxed))
+                answer(
+                    probes.inner.ready.load(Ordering::Relaxed),
+                    "the cluster is not seen yet\n",
+                )
             }),
         )
         .route(
             "/metrics",
-            get(|State((metrics, _)): State<(Metrics, Probes)>| async move { exposition(&metrics) }),
+            get(|State((metrics, probes)): State<(Metrics, Probes)>| async move {
+                metrics.leader.set(i64::from(probes.leads()));
+                exposition(&metrics)
+            }),
         )
         .with_state((metrics, probes));
     tokio::spawn(async move {
@@ -87,11 +107,11 @@ pub async fn serve(
     Ok(bound)
 }
 
-fn answer(good: bool) -> Response {
+fn answer(good: bool, otherwise: &'static str) -> Response {
     if good {
         "ok\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, otherwise).into_response()
     }
 }
 
@@ -102,5 +122,20 @@ fn exposition(metrics: &Metrics) -> Response {
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_hangs_is_not_alive() {
+        let probes = Probes::default();
+        let start = Instant::now();
+        assert!(probes.is_alive(start + HUNG_AFTER), "it has not begun");
+        probes.turned();
+        assert!(probes.is_alive(start + HUNG_AFTER / 2));
+        assert!(!probes.is_alive(Instant::now() + HUNG_AFTER));
     }
 }

@@ -40,6 +40,11 @@ pub enum Line {
     },
     /// Something was decided.
     Plan(Box<Plan>),
+    /// There was nothing to decide and nothing to say.
+    Step {
+        /// When.
+        at: Time,
+    },
     /// The budget was used up: what happened until the next segment is not recorded.
     Gap {
         /// Since when.
@@ -65,8 +70,8 @@ pub struct Bounds {
     pub bytes_per_hour: u64,
     /// Bytes of a segment, after which a new one begins.
     pub segment_bytes: u64,
-    /// Segments that are kept.
-    pub segments: usize,
+    /// Bytes of all segments together; the oldest are dropped.
+    pub kept_bytes: u64,
 }
 
 impl Default for Bounds {
@@ -74,7 +79,7 @@ impl Default for Bounds {
         Self {
             bytes_per_hour: 256 << 20,
             segment_bytes: 32 << 20,
-            segments: 24,
+            kept_bytes: 1 << 30,
         }
     }
 }
@@ -89,6 +94,9 @@ pub struct JournalError {
     pub source: io::Error,
 }
 
+/// After a write failed (the disk is full, say), another segment is begun after this time.
+const TRY_AGAIN: Span = Span::from_secs(30);
+
 /// Writes the journal.
 pub struct Journal {
     destination: Destination,
@@ -99,6 +107,7 @@ pub struct Journal {
     hour: Time,
     this_hour: u64,
     paused: bool,
+    failed_at: Option<Time>,
 }
 
 impl Journal {
@@ -122,6 +131,7 @@ impl Journal {
             hour: Time::default(),
             this_hour: 0,
             paused: false,
+            failed_at: None,
         })
     }
 
@@ -130,15 +140,19 @@ impl Journal {
         if self.destination == Destination::None {
             return;
         }
-        if at.since(self.hour) >= Span::from_mins(60) {
+        let in_hour = (Span::ZERO..Span::from_mins(60)).contains(&at.since(self.hour));
+        if !in_hour {
             (self.hour, self.this_hour, self.paused) = (at, 0, false);
         }
-        if self.paused || self.out.is_some() && self.written < self.bounds.segment_bytes {
+        let waits = self.failed_at.is_some_and(|failed| {
+            // A clock that was set back must not keep the journal closed.
+            (Span::ZERO..TRY_AGAIN).contains(&at.since(failed))
+        });
+        if self.paused || waits || self.out.is_some() && self.written < self.bounds.segment_bytes {
             return;
         }
         if let Err(error) = self.open_segment(at) {
-            tracing::error!(%error, "no journal segment could be opened");
-            return;
+            return self.fail(at, &error);
         }
         self.write(
             at,
@@ -148,6 +162,16 @@ impl Journal {
                 state: Box::new(state.clone()),
             },
         );
+        // The snapshot's own size, however large the cluster, does not end the segment.
+        self.written = 0;
+    }
+
+    /// Nothing is written for a while; what runs goes on without a journal.
+    fn fail(&mut self, at: Time, error: &dyn std::fmt::Display) {
+        tracing::error!(%error, "the journal cannot be written; trying again in {TRY_AGAIN}");
+        self.metrics.journal_gaps.inc();
+        self.out = None;
+        self.failed_at = Some(at);
     }
 
     /// Records an event.
@@ -163,16 +187,17 @@ impl Journal {
         }
     }
 
-    /// Records a plan, unless it is empty, and sees to it that all of it is on its way.
+    /// Records a plan, and sees to it that all of it is on its way.
     pub fn plan(&mut self, plan: &Plan) {
-        if self.out.is_some() && !plan.is_empty() {
+        if self.out.is_some() && plan.is_empty() {
+            self.write(plan.at, &Line::Step { at: plan.at });
+        } else if self.out.is_some() {
             self.write(plan.at, &Line::Plan(Box::new(plan.clone())));
         }
         if let Some(out) = &mut self.out
             && let Err(error) = out.flush()
         {
-            tracing::error!(%error, "the journal cannot be written");
-            self.out = None;
+            self.fail(plan.at, &error);
         }
     }
 
@@ -184,7 +209,7 @@ impl Journal {
             Destination::Folder(folder) => {
                 let path = folder.join(format!("journal-{:014}.jsonl", at.as_millis()));
                 let file = File::create(&path).map_err(|source| JournalError { path, source })?;
-                drop_old_segments(folder, self.bounds.segments);
+                drop_old_segments(folder, self.bounds.kept_bytes);
                 Box::new(file)
             }
         };
@@ -207,9 +232,7 @@ impl Journal {
         }
         bytes.push(b'\n');
         if let Err(error) = out.write_all(&bytes) {
-            tracing::error!(%error, "the journal cannot be written");
-            self.out = None;
-            return;
+            return self.fail(at, &error);
         }
         let size = bytes.len() as u64;
         self.written += size;
@@ -249,11 +272,116 @@ pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
     Ok(found)
 }
 
-fn drop_old_segments(folder: &Path, keep: usize) {
+/// Drops the oldest segments, until the rest takes no more than its share. The newest stays in any case.
+fn drop_old_segments(folder: &Path, kept_bytes: u64) {
     let Ok(found) = segments(folder) else { return };
-    for path in found.iter().take(found.len().saturating_sub(keep)) {
+    let mut bytes = 0;
+    for path in found.iter().rev() {
+        bytes += fs::metadata(path).map_or(0, |m| m.len());
+        if bytes <= kept_bytes || found.last() == Some(path) {
+            continue;
+        }
         if let Err(error) = fs::remove_file(path) {
             tracing::warn!(path = %path.display(), %error, "an old journal segment stays");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::world::{View, ViewState};
+
+    fn at(second: i64) -> Time {
+        Time::from_secs(1_700_000_000 + second)
+    }
+
+    fn journal(folder: &Path, bounds: Bounds) -> (Journal, Metrics) {
+        let metrics = Metrics::default();
+        let opened = Journal::open(Destination::Folder(folder.to_owned()), bounds, metrics.clone());
+        (opened.unwrap(), metrics)
+    }
+
+    fn seen() -> Event {
+        Event::View {
+            view: View::Pods,
+            state: ViewState::Current,
+        }
+    }
+
+    fn size(folder: &Path) -> u64 {
+        let found = segments(folder).unwrap();
+        found.iter().map(|path| fs::metadata(path).unwrap().len()).sum()
+    }
+
+    #[test]
+    fn old_segments_go_and_each_that_stays_begins_with_a_snapshot() {
+        let dir = tempfile::tempdir().unwrap();
+        let bounds = Bounds {
+            segment_bytes: 2_000,
+            kept_bytes: 10_000,
+            ..Bounds::default()
+        };
+        let (mut journal, _) = journal(dir.path(), bounds);
+        for second in 0..1_000 {
+            journal.begin(at(second), &State::default());
+            journal.event(at(second), &seen());
+            journal.plan(&Plan {
+                at: at(second),
+                ..Plan::default()
+            });
+        }
+        let found = segments(dir.path()).unwrap();
+        assert!(found.len() > 2, "{found:?}");
+        assert!(size(dir.path()) < 15_000);
+        for path in found {
+            let text = fs::read_to_string(path).unwrap();
+            assert!(text.starts_with(r#"{"snapshot":{"version":1,"#), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_hour_has_its_budget_and_the_gap_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let bounds = Bounds {
+            bytes_per_hour: 20_000,
+            ..Bounds::default()
+        };
+        let (mut journal, metrics) = journal(dir.path(), bounds);
+        for second in 0..3_599 {
+            journal.begin(at(second), &State::default());
+            journal.event(at(second), &seen());
+        }
+        drop(journal.out.take());
+        assert!(size(dir.path()) < 20_200, "{}", size(dir.path()));
+        assert_eq!(metrics.journal_gaps.get(), 1);
+        let only = segments(dir.path()).unwrap().remove(0);
+        let text = fs::read_to_string(only).unwrap();
+        assert!(text.lines().last().unwrap().starts_with(r#"{"gap":"#), "{text}");
+        journal.begin(at(3_600), &State::default());
+        assert_eq!(segments(dir.path()).unwrap().len(), 2, "the next hour has a segment");
+    }
+
+    #[test]
+    fn a_full_disk_is_said_once_and_tried_again_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, metrics) = journal(dir.path(), Bounds::default());
+        let full = dir.path().join(format!("journal-{:014}.jsonl", at(0).as_millis()));
+        std::os::unix::fs::symlink("/dev/full", full).unwrap();
+        let plan = |second| Plan {
+            at: at(second),
+            ..Plan::default()
+        };
+        for second in 0..30 {
+            journal.begin(at(second), &State::default());
+            journal.plan(&plan(second));
+        }
+        assert_eq!(metrics.journal_gaps.get(), 1);
+        assert_eq!(segments(dir.path()).unwrap().len(), 1, "no heap of empty files");
+        journal.begin(at(30), &State::default());
+        journal.plan(&plan(30));
+        let found = segments(dir.path()).unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!(fs::read_to_string(&found[1]).unwrap().lines().count(), 2);
     }
 }

@@ -6,5 +6,6 @@ pub mod http;
 pub mod journal;
 pub mod lease;
 pub mod observe;
+pub mod replay;
 pub mod run;
 mod term;

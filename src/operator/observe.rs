@@ -8,13 +8,14 @@ use tokio::sync::watch;
 use crate::core::engine::Engine;
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKey};
+use crate::core::world::View;
 use crate::edge::prometheus::poller::Wanted;
 
 /// Tells the edge what the engine needs to know; says something only when it changed.
 pub struct Publisher {
     queries: watch::Sender<Wanted>,
     targets: watch::Sender<BTreeSet<ObjectRef>>,
-    owned: watch::Sender<BTreeSet<ObjectRef>>,
+    owned: watch::Sender<Option<BTreeSet<ObjectRef>>>,
 }
 
 /// The other ends.
@@ -23,8 +24,8 @@ pub struct Published {
     pub queries: watch::Receiver<Wanted>,
     /// Targets that some policy names.
     pub targets: watch::Receiver<BTreeSet<ObjectRef>>,
-    /// Targets whose replicas belong to an active policy.
-    pub owned: watch::Receiver<BTreeSet<ObjectRef>>,
+    /// Targets whose replicas belong to an active policy; `None` until all policies have been seen.
+    pub owned: watch::Receiver<Option<BTreeSet<ObjectRef>>>,
 }
 
 impl Publisher {
@@ -33,7 +34,7 @@ impl Publisher {
     pub fn new() -> (Self, Published) {
         let (queries, queries_seen) = watch::channel(Wanted::default());
         let (targets, targets_seen) = watch::channel(BTreeSet::new());
-        let (owned, owned_seen) = watch::channel(BTreeSet::new());
+        let (owned, owned_seen) = watch::channel(None);
         let published = Published {
             queries: queries_seen,
             targets: targets_seen,
@@ -53,7 +54,9 @@ impl Publisher {
     pub fn publish(&self, engine: &Engine) {
         set(&self.queries, engine.queries());
         set(&self.targets, engine.targets());
-        set(&self.owned, engine.owned_targets());
+        if engine.state().world.sees(View::Policies) {
+            set(&self.owned, Some(engine.owned_targets()));
+        }
     }
 }
 
@@ -88,8 +91,10 @@ impl StatusEcho {
                 key,
                 generation,
                 message,
+                uid,
+                ..
             } => {
-                let now = (String::new(), *generation, message.clone());
+                let now = (uid.0.clone(), *generation, message.clone());
                 let echo = self.seen.insert(key.clone(), now.clone()) == Some(now);
                 return if echo { Vec::new() } else { vec![event] };
             }
@@ -104,7 +109,8 @@ impl StatusEcho {
         let known = self.seen.insert(key.clone(), now.clone());
         match known {
             Some(old) if old == now && leads => Vec::new(),
-            Some(old) if !leads || old.0 != now.0 => vec![Event::PolicyGone(key), event],
+            Some(old) if old.0 != now.0 => vec![Event::PolicyGone(key), event],
+            Some(_) if !leads => vec![Event::ActedElsewhere(key), event],
             _ => vec![event],
         }
     }

@@ -20,7 +20,7 @@ use crate::edge::kube::events::Notices;
 use crate::telemetry::metrics::{BuildLabels, Metrics};
 
 /// Name of the Lease.
-const LEASE: &str = "homeostat";
+pub const LEASE: &str = "homeostat";
 /// Tasks that have not ended this long after the signal are left behind.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -120,9 +120,12 @@ pub async fn run_with(mut config: Config, options: Options) -> Result<(), RunErr
         periods,
         released.clone(),
     );
+    probes.tell_leadership(leadership.clone());
+    let told = CancellationToken::new();
+    let (notices, telling) = Notices::spawn(client.clone(), &options.pod_name, metrics.clone(), told.clone());
     let surroundings = Surroundings {
         config,
-        notices: Notices::spawn(client.clone(), options.pod_name.clone(), shutdown.clone()),
+        notices,
         client,
         leadership,
         metrics,
@@ -142,8 +145,9 @@ pub async fn run_with(mut config: Config, options: Options) -> Result<(), RunErr
             End::LostLeadership => tracing::warn!("leadership was lost: observing anew"),
         }
     }
+    told.cancel();
     released.cancel();
-    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, election).await;
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, async { tokio::join!(election, telling) }).await;
     tracing::info!("ended");
     Ok(())
 }

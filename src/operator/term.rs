@@ -2,9 +2,9 @@
 //! As a follower the engine only observes; as a leader it steps, and what it decides is carried out.
 
 mod act;
+mod tell;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -12,6 +12,7 @@ use kube::api::Api;
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +22,9 @@ use super::journal::{Bounds, Destination, Journal, JournalError};
 use super::lease::Leadership;
 use super::observe::{Publisher, StatusEcho};
 use crate::core::engine::Engine;
-use crate::core::event::Event;
+use crate::core::event::{Event, Outcome};
 use crate::core::plan::Plan;
+use crate::core::policy::Mode;
 use crate::core::world::{OwnIdentity, View};
 use crate::edge::kube::events::Notices;
 use crate::edge::kube::execute::Executor;
@@ -31,6 +33,7 @@ use crate::edge::kube::status::StatusWriter;
 use crate::edge::kube::watch::{ViewPart, Watching};
 use crate::edge::kube::{config, convert, health, policies, targets, watch as watching};
 use crate::edge::prometheus::poller;
+use crate::edge::sync;
 use crate::telemetry::metrics::Metrics;
 use act::Actor;
 
@@ -40,6 +43,9 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 2048;
 /// Between two steps: what changes together is decided together.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// After the end of a term, syncs of GitSources that are under way get this long.
+const SYNCING: Duration = Duration::from_secs(2);
 
 /// What a term needs from the process.
 pub(super) struct Surroundings {
@@ -63,9 +69,10 @@ pub(super) enum End {
 }
 
 pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> Result<End, JournalError> {
+    around.metrics.begin_term();
     let stop = shutdown.child_token();
     let (feed, events) = Feed::new(QUEUE);
-    let (publisher, actor) = start(around, &feed, &stop);
+    let (publisher, actor, syncing) = start(around, &feed, &stop);
     let journal = Journal::open(around.journal.clone(), around.journal_bounds, around.metrics.clone())?;
     let mut engine = Engine::new(clock::now());
     let own = Event::Own(around.own.clone());
@@ -79,16 +86,20 @@ pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> R
         echo: StatusEcho::default(),
         events,
         led: false,
+        stepped: Instant::now(),
         next_step: Instant::now(),
     };
     let end = turn.drive(&shutdown).await;
-    turn.actor.finish().await;
+    turn.finish().await;
     stop.cancel();
+    if tokio::time::timeout(SYNCING, syncing).await.is_err() {
+        tracing::warn!("GitSources were still being synced at the end; they are looked at anew next time");
+    }
     Ok(end)
 }
 
 /// Starts everything that observes and acts.
-fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publisher, Actor) {
+fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publisher, Actor, JoinHandle<()>) {
     let client = &around.client;
     let watching = Watching {
         feed: feed.clone(),
@@ -113,36 +124,36 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         |key| Some(Event::NodeGone(key.name)),
     ));
     policies::spawn(client, &watching);
-    let (publisher, published) = Publisher::new();
+    let (publisher, needed) = Publisher::new();
     let (again, unclear) = mpsc::channel(256);
-    tokio::spawn(targets::run(
-        client.clone(),
-        published.targets,
-        unclear,
-        watching.clone(),
-    ));
-    let (servers, known_servers) = watch::channel(poller::Servers::default());
+    tokio::spawn(targets::run(client.clone(), needed.targets, unclear, watching.clone()));
+    let (servers, known_servers) = watch::channel(None);
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
     tokio::spawn(poller::run(
-        published.queries,
+        needed.queries,
         known_servers,
         feed.clone(),
         metrics.clone(),
         stop.clone(),
     ));
     let status = StatusWriter::spawn(client.clone(), leadership.clone(), metrics.clone(), stop.clone());
-    tokio::spawn(config::run(
-        client.clone(),
-        around.namespace.clone(),
-        servers,
-        status.clone(),
-        watching,
-    ));
     let (orders, restores) = mpsc::channel(64);
-    let _ = (restores, &around.config, &around.work_dir, published.owned);
+    let syncing = sync::Surroundings {
+        config: around.config.clone(),
+        client: client.clone(),
+        leadership: leadership.clone(),
+        feed: feed.clone(),
+        notices: around.notices.clone(),
+        metrics: metrics.clone(),
+        owned: needed.owned,
+        work_dir: around.work_dir.clone(),
+        shutdown: stop.clone(),
+    };
+    let syncing = tokio::spawn(sync::run(syncing, watching.clone(), restores));
+    tokio::spawn(config::run(client.clone(), around.namespace.clone(), servers, watching));
     let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
     let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), again, metrics);
-    (publisher, actor)
+    (publisher, actor, syncing)
 }
 
 struct Term<'a> {
@@ -154,6 +165,7 @@ struct Term<'a> {
     echo: StatusEcho,
     events: mpsc::Receiver<Observed>,
     led: bool,
+    stepped: Instant,
     next_step: Instant,
 }
 
@@ -169,22 +181,27 @@ impl Term<'_> {
                 _ = self.events.recv_many(&mut batch, BATCH) => {}
                 () = tokio::time::sleep_until(self.next_step) => {}
             }
-            let leads = self.around.leadership.is_leader_now();
-            self.around.metrics.leader.set(i64::from(leads));
+            let mut leads = self.around.leadership.is_leader_now();
             if self.led && !leads {
                 return End::LostLeadership;
             }
-            self.led = leads;
             self.journal.begin(clock::now(), self.engine.state());
             for observed in batch.drain(..) {
                 self.observe(observed);
+            }
+            if leads && !self.led {
+                leads = self.take_over().await;
+                self.led = leads;
             }
             self.around
                 .metrics
                 .events_waiting
                 .set(i64::try_from(self.events.len()).unwrap_or(i64::MAX));
             let now = Instant::now();
-            if leads && (now >= self.next_step || self.engine.is_dirty() && now + PAUSE >= self.next_step) {
+            if leads && self.engine.is_dirty() {
+                self.next_step = self.next_step.min(self.stepped + PAUSE);
+            }
+            if leads && now >= self.next_step {
                 self.step().await;
             } else if !leads {
                 self.publisher.publish(&self.engine);
@@ -202,8 +219,67 @@ impl Term<'_> {
         }
     }
 
+    /// Reads what the last leader left in the policies' statuses, from the API server itself: the watch may lag behind it, and
+    /// what was tried must be known before anything more is.
+    async fn take_over(&mut self) -> bool {
+        let events = match policies::list(&self.around.client).await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::warn!(%error, "elected, but what the last leader left cannot be read: nothing is done yet");
+                return false;
+            }
+        };
+        tracing::info!("this replica leads");
+        for event in events {
+            self.observe(Observed {
+                at: clock::now(),
+                event,
+            });
+        }
+        true
+    }
+
+    /// Waits for what is under way, and stores what is learnt from it. What a last step would do is left to the next leader.
+    async fn finish(&mut self) {
+        let mut late = Vec::new();
+        {
+            let Self { actor, events, .. } = self;
+            let mut finished = std::pin::pin!(actor.finish());
+            loop {
+                tokio::select! {
+                    () = &mut finished => break,
+                    Some(observed) = events.recv() => late.push(observed),
+                }
+            }
+            while let Ok(observed) = events.try_recv() {
+                late.push(observed);
+            }
+        }
+        if !self.led || !self.around.leadership.is_leader_now() {
+            return;
+        }
+        for observed in late {
+            self.observe(observed);
+        }
+        let now = clock::now();
+        let plan = self.engine.step(now);
+        self.journal.plan(&plan);
+        for action in plan.actions.iter().filter(|a| a.mode == Mode::Enforce) {
+            let outcome = Outcome::Skipped {
+                message: "the operator ends".into(),
+            };
+            let event = Event::Outcome {
+                action: action.id.clone(),
+                outcome,
+            };
+            self.observe(Observed { at: now, event });
+        }
+        self.actor.last_reports(&plan).await;
+    }
+
     async fn step(&mut self) {
         let began = Instant::now();
+        self.stepped = began;
         let now = clock::now();
         let plan = self.engine.step(now);
         self.around.metrics.steps.inc();
@@ -212,7 +288,7 @@ impl Term<'_> {
         self.publisher.publish(&self.engine);
         self.around.metrics.decided(&plan, &self.engine);
         self.next_step = wake(&plan);
-        self.actor.carry_out(Arc::new(plan)).await;
+        self.actor.carry_out(&plan, self.engine.state()).await;
     }
 
     fn set_ready(&self) {

@@ -2,6 +2,7 @@
 //! registry, so that a name exists in one place only.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -11,21 +12,46 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::record::Shown;
+
 /// A gauge of floats.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// The names of a set of labels.
+trait LabelNames {
+    const NAMES: &'static [&'static str];
+}
+
+/// A metric, as far as its labels go.
+trait Labelled {
+    const LABELS: &'static [&'static str] = &[];
+}
+
+impl<N, A> Labelled for Gauge<N, A> {}
+impl<N, A> Labelled for Counter<N, A> {}
+impl Labelled for Histogram {}
+impl<L: LabelNames, M, C> Labelled for Family<L, M, C> {
+    const LABELS: &'static [&'static str] = L::NAMES;
+}
 
 macro_rules! labels {
     ($($(#[doc = $doc:literal])+ $name:ident { $($field:ident),+ })+) => {
         $($(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
         #[allow(missing_docs, reason = "a label's name says what it is")]
-        pub struct $name { $(pub $field: String),+ })+
+        pub struct $name { $(pub $field: String),+ }
+
+        impl LabelNames for $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
+        })+
     };
 }
 
 labels! {
     /// One policy.
     PolicyLabels { kind, namespace, name }
+    /// One policy and its mode.
+    InfoLabels { kind, namespace, name, mode }
     /// One policy and its condition Ready.
     ReadyLabels { kind, namespace, name, status, reason }
     /// One ScalingPolicy.
@@ -37,13 +63,17 @@ labels! {
     /// Something that happened to actions.
     ActionLabels { action, reason, outcome }
     /// Something that was refused.
-    RefusalLabels { action, reason }
+    RefusalLabels { kind, namespace, name, action, reason }
     /// One scale event.
     ScaleLabels { namespace, name, direction, reason }
     /// Queries to one server.
     QueryLabels { server, outcome }
+    /// One NodePoolPolicy.
+    PoolsLabels { policy }
     /// One node pool.
     PoolLabels { policy, pool }
+    /// One namespace.
+    NamespaceLabels { namespace }
     /// Healing.
     HealLabels { namespace, action, outcome }
     /// A part of the picture.
@@ -56,10 +86,13 @@ labels! {
     BuildLabels { version }
     /// Events by kind.
     EventLabels { event }
+    /// Writes by outcome.
+    WriteLabels { outcome }
 }
 
+/// Makes histograms with these buckets.
 #[derive(Clone, Debug)]
-struct Seconds(&'static [f64]);
+pub struct Seconds(&'static [f64]);
 
 impl MetricConstructor<Histogram> for Seconds {
     fn new_metric(&self) -> Histogram {
@@ -73,7 +106,6 @@ const FAST: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5
 const RECOVERY: &[f64] = &[30.0, 60.0, 120.0, 180.0, 240.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0];
 
 /// A histogram family.
-#[allow(private_interfaces, reason = "the constructor is a detail of this file")]
 pub type Timings<L> = Family<L, Histogram, Seconds>;
 
 /// What kind of metric it is, for those who generate queries.
@@ -96,29 +128,48 @@ pub struct Described {
     pub kind: MetricKind,
     /// What it means.
     pub help: &'static str,
+    /// Its own labels, without those that Prometheus adds.
+    pub labels: &'static [&'static str],
 }
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident $type:ty = $make:expr;)+) => {
         /// All metrics. Cheap to clone: clones share the values.
-        #[derive(Clone)]
-        pub struct Metrics { $($(#[doc = $doc])+ pub $field: $type,)+ }
+        #[derive(Clone, Debug)]
+        pub struct Metrics {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+            shown: Arc<Mutex<Shown>>,
+        }
 
         impl Default for Metrics {
             fn default() -> Self {
-                Self { $($field: $make,)+ }
+                Self { $($field: $make,)+ shown: Arc::default() }
             }
         }
 
+        /// Every metric by its field, for whoever writes queries: a metric that is renamed breaks the build there.
+        #[derive(Clone, Debug)]
+        pub struct Catalogue { $($(#[doc = $doc])+ pub $field: Described,)+ }
+
         impl Metrics {
-            /// Every metric: name, kind and meaning.
+            /// Every metric by its field.
+            #[must_use]
+            pub fn catalogue() -> Catalogue {
+                Catalogue {
+                    $($field: Described {
+                        name: full_name(stringify!($field), MetricKind::$kind),
+                        kind: MetricKind::$kind,
+                        help: concat!($($doc),+).trim_ascii(),
+                        labels: <$type as Labelled>::LABELS,
+                    },)+
+                }
+            }
+
+            /// Every metric: name, kind, meaning and labels.
             #[must_use]
             pub fn describe() -> Vec<Described> {
-                vec![$(Described {
-                    name: full_name(stringify!($field), MetricKind::$kind),
-                    kind: MetricKind::$kind,
-                    help: concat!($($doc),+).trim_ascii(),
-                },)+]
+                let all = Self::catalogue();
+                vec![$(all.$field,)+]
             }
 
             fn register(&self) -> Registry {
@@ -144,6 +195,12 @@ metrics! {
     view_current: Gauge Family<ViewLabels, Gauge> = Family::default();
     /// Policies by their condition Ready: 1 for the status and reason that it has
     policy_ready: Gauge Family<ReadyLabels, Gauge> = Family::default();
+    /// Whether a policy cannot go on until a person changes something: 1, or 0
+    policy_stalled: Gauge Family<PolicyLabels, Gauge> = Family::default();
+    /// Whether a policy is suspended: 1, or 0
+    policy_suspended: Gauge Family<PolicyLabels, Gauge> = Family::default();
+    /// Always 1 for every usable policy; the label says whether it acts or only shows
+    policy_info: Gauge Family<InfoLabels, Gauge> = Family::default();
     /// Steps of the engine
     steps: Counter Counter = Counter::default();
     /// Seconds that a step of the engine took
@@ -156,6 +213,10 @@ metrics! {
     current_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
     /// Replicas that the policy wants
     desired_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// The least replicas that the policy allows
+    min_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// The most replicas that the policy allows
+    max_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
     /// Replicas that the triggers ask for, before stabilization and limits
     recommendation_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
     /// 1 while this limit keeps the policy from what its triggers ask for
@@ -164,6 +225,8 @@ metrics! {
     scale_events: Counter Family<ScaleLabels, Counter> = Family::default();
     /// The trigger's last value
     signal_value: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
+    /// The value at which the trigger would ask for exactly the replicas that there are
+    signal_target: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
     /// Unix time of the trigger's last sample
     signal_timestamp_seconds: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
     /// 1 while the trigger has no usable data
@@ -176,12 +239,30 @@ metrics! {
     node_pool_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
     /// Nodes that the pool shall have
     node_pool_target_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// The fewest nodes that the pool may have
+    node_pool_min_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// The most nodes that the pool may have
+    node_pool_max_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
     /// Nodes that were asked for and are not Ready yet
     node_pool_incoming_nodes: Gauge Family<PoolLabels, Gauge> = Family::default();
-    /// Unschedulable pods that the pool cannot help
+    /// Unschedulable pods that fit on the pool's nodes and need more of them than there may be now
     node_pool_waiting_pods: Gauge Family<PoolLabels, Gauge> = Family::default();
+    /// Unschedulable pods that no pool of the policy can help
+    waiting_pods: Gauge Family<PoolsLabels, Gauge> = Family::default();
+    /// Seconds from the request for a node until it was Ready
+    node_pool_time_to_ready_seconds: Histogram Timings<PoolLabels> = Family::new_with_constructor(Seconds(RECOVERY));
     /// Incidents that are open
     open_incidents: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// Incidents whose remedies have all been tried: a person has to look
+    exhausted_incidents: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    /// Healing actions that the namespace may still have within the present window
+    heal_budget_remaining: Gauge Family<NamespaceLabels, Gauge> = Family::default();
+    /// Whether healing of pods is stopped because much broke at once, or has not been calm for long enough: 1, or 0
+    storm: Gauge Gauge = Gauge::default();
+    /// Pods on nodes that are seen, those that have ended or are being deleted aside
+    observed_pods: Gauge Gauge = Gauge::default();
+    /// Of the observed pods those that are unhealthy
+    unhealthy_pods: Gauge Gauge = Gauge::default();
     /// Healing actions, by outcome
     heal_actions: Counter Family<HealLabels, Counter> = Family::default();
     /// Seconds from the first sight of an incident to its recovery
@@ -193,9 +274,13 @@ metrics! {
     /// Actions that were wanted and refused; counted when the refusal begins
     refusals: Counter Family<RefusalLabels, Counter> = Family::default();
     /// Writes of policies' statuses, by outcome
-    status_writes: Counter Family<EventLabels, Counter> = Family::default();
+    status_writes: Counter Family<WriteLabels, Counter> = Family::default();
+    /// Kubernetes Events that were told, by outcome; what repeats is counted and not written
+    notices: Counter Family<WriteLabels, Counter> = Family::default();
     /// Syncs of GitSources, by outcome
     git_syncs: Counter Family<SyncLabels, Counter> = Family::default();
+    /// 1 while the GitSource's repository is applied and nothing is wrong, otherwise 0
+    git_ready: Gauge Family<SourceLabels, Gauge> = Family::default();
     /// Objects that the GitSource's applied revision declares
     git_objects: Gauge Family<SourceLabels, Gauge> = Family::default();
     /// Bytes written to the journal
@@ -210,9 +295,16 @@ impl Metrics {
     /// # Errors
     /// Only when formatting itself fails.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        // What is shown of a policy is replaced as a whole: nobody sees half of it.
+        let _whole = self.shown();
         let mut text = String::new();
         encode(&mut text, &self.register())?;
         Ok(text)
+    }
+
+    /// What is shown of policies now; held while it is read or replaced.
+    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -223,7 +315,8 @@ mod tests {
     #[test]
     fn every_metric_that_is_described_is_exposed_under_that_name() {
         let text = Metrics::default().encode().unwrap();
-        for metric in Metrics::describe() {
+        // A family without any series is not exposed at all; tests/it/dashboards.rs looks at those after a real run.
+        for metric in Metrics::describe().into_iter().filter(|m| m.labels.is_empty()) {
             let family = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
             assert!(
                 text.contains(&format!("# HELP {family} {}", metric.help)),

@@ -1,24 +1,72 @@
-//! Turns events, plans and outcomes into metrics.
+//! Turns events, plans and outcomes into metrics. What is shown of a policy goes when the policy goes, and all of it when
+//! the term ends: only what is true now is exposed.
+
+mod policies;
+mod survey;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
 use super::metrics::{
-    ActionLabels, EventLabels, HealLabels, LimitLabels, Metrics, PoolLabels, ReadyLabels, RefusalLabels, ScaleLabels,
-    ScalingLabels, TriggerLabels, ViewLabels,
+    ActionLabels, EventLabels, HealLabels, Metrics, PoolLabels, RefusalLabels, ScaleLabels, SourceLabels, SyncLabels,
+    ViewLabels,
 };
 use crate::core::engine::Engine;
 use crate::core::event::{Event, Outcome};
-use crate::core::plan::{Action, Deed, Plan};
-use crate::core::reason::Reason;
-use crate::core::report::{Decision, Detail, HealingReport, IncidentPhase, NodesReport, Report};
-use crate::core::world::{Status, View};
+use crate::core::names::{PolicyKey, PolicyKind, QueryKey};
+use crate::core::plan::{Action, Deed, Plan, Refusal};
+use crate::core::time::Time;
+use crate::core::world::{Node, View};
+use policies::Series;
+
+/// Outcomes of a sync after which the cluster is as the repository says.
+pub(super) const SYNCED: [&str; 2] = ["Applied", "Unchanged"];
+/// The outcome where a GitSource is suspended: neither a success nor a failure.
+pub(super) const SYNC_SUSPENDED: &str = "Suspended";
+/// A node that was asked for and has not come after this time is no longer timed.
+const FORGET_NODE: Duration = Duration::from_hours(2);
+
+/// What is shown now and must go at some time.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    policies: BTreeMap<PolicyKey, Series>,
+    counted: BTreeMap<PolicyKey, Counted>,
+    /// Queries with a new answer since the last plan.
+    sampled: BTreeSet<QueryKey>,
+    /// Nodes that were asked for, and when.
+    asked: BTreeMap<String, (PoolLabels, Instant)>,
+    /// Namespaces whose budget is shown.
+    namespaces: BTreeSet<String>,
+    surveyed: Option<Time>,
+}
+
+/// Counters of one policy: they stay when the term ends, and go with the policy.
+#[derive(Debug, Default)]
+struct Counted {
+    refusals: HashSet<RefusalLabels>,
+    scaled: HashSet<ScaleLabels>,
+    synced: HashSet<SyncLabels>,
+}
 
 impl Metrics {
+    /// A term begins: what an earlier one showed of policies is no longer known to be true.
+    pub fn begin_term(&self) {
+        let mut shown = self.shown();
+        for (key, series) in std::mem::take(&mut shown.policies) {
+            self.hide(&key, &series);
+        }
+        self.forget_survey(&mut shown);
+        shown.sampled.clear();
+        shown.asked.clear();
+    }
+
     /// Counts an event.
     pub fn observed(&self, event: &Event) {
         let kind = match event {
             Event::Pod(_) | Event::PodGone(_) => "Pod",
             Event::Node(_) | Event::NodeGone(_) | Event::NodeFailed { .. } => "Node",
             Event::Sample { .. } => "Sample",
-            Event::Target { .. } => "Target",
+            Event::Target { .. } | Event::TargetUnusable { .. } => "Target",
             Event::Outcome { .. } => "Outcome",
             Event::Declared { .. } | Event::DeclaredObject { .. } => "Declared",
             Event::View { .. } => "View",
@@ -26,15 +74,60 @@ impl Metrics {
             | Event::NodePoolPolicy(_)
             | Event::HealingPolicy { .. }
             | Event::PolicyInvalid { .. }
-            | Event::PolicyGone(_) => "Policy",
-            Event::Own(_) | Event::Limits(_) => "Config",
+            | Event::PolicyGone(_)
+            | Event::ActedElsewhere(_) => "Policy",
+            Event::Own(_) | Event::Limits(_) | Event::ConfigAccepted { .. } => "Config",
         };
         self.events_observed
             .get_or_create(&EventLabels { event: kind.into() })
             .inc();
-        if let Event::PolicyGone(key) = event {
-            self.policy_ready.clear();
-            tracing::debug!(policy = %key, "gone");
+        match event {
+            Event::PolicyGone(key) | Event::Declared { source: key, set: None } => self.forget(key),
+            Event::Sample { query, .. } => {
+                self.shown().sampled.insert(query.clone());
+            }
+            Event::Node(node) => self.node_seen(node),
+            Event::NodeGone(node) | Event::NodeFailed { node, .. } => {
+                self.shown().asked.remove(node);
+            }
+            _ => {}
+        }
+    }
+
+    /// A node that was asked for is timed until it is Ready.
+    fn node_seen(&self, node: &Node) {
+        if node.is_ready()
+            && let Some((pool, asked)) = self.shown().asked.remove(&node.name)
+        {
+            let seconds = asked.elapsed().as_secs_f64();
+            self.node_pool_time_to_ready_seconds
+                .get_or_create(&pool)
+                .observe(seconds);
+        }
+    }
+
+    /// The policy is gone, and its series with it.
+    fn forget(&self, key: &PolicyKey) {
+        let mut shown = self.shown();
+        if let Some(series) = shown.policies.remove(key) {
+            self.hide(key, &series);
+            for pool in &series.pools {
+                self.node_pool_time_to_ready_seconds.remove(pool);
+            }
+        }
+        let counted = shown.counted.remove(key).unwrap_or_default();
+        for labels in &counted.refusals {
+            self.refusals.remove(labels);
+        }
+        for labels in &counted.scaled {
+            self.scale_events.remove(labels);
+        }
+        for labels in &counted.synced {
+            self.git_syncs.remove(labels);
+        }
+        if key.kind == PolicyKind::GitSource {
+            self.git_objects.remove(&source_labels(key));
+            self.git_ready.remove(&source_labels(key));
         }
     }
 
@@ -52,141 +145,63 @@ impl Metrics {
 
     /// Takes over what a plan says.
     pub fn decided(&self, plan: &Plan, engine: &Engine) {
+        let state = engine.state();
+        let mut shown = self.shown();
         for refusal in &plan.refusals {
-            let labels = RefusalLabels {
-                action: refusal.verb.clone(),
-                reason: refusal.reason.as_str().into(),
-            };
-            self.refusals.get_or_create(&labels).inc();
-        }
-        if plan.reports.is_empty() {
-            return;
+            self.refused(&mut shown, refusal);
         }
         for report in &plan.reports {
-            self.reported(report);
+            self.show(&mut shown, report, state, plan.at);
         }
-        self.policy_ready.clear();
-        for report in engine.state().reports.values() {
-            self.ready(report);
-        }
+        self.signals(&mut shown, state);
+        self.survey(&mut shown, plan, state);
     }
 
-    fn ready(&self, report: &Report) {
-        let Some(ready) = report.condition("Ready") else { return };
-        let status = match ready.status {
-            Status::True => "True",
-            Status::False => "False",
-            Status::Unknown => "Unknown",
+    fn refused(&self, shown: &mut Shown, refusal: &Refusal) {
+        let policy = &refusal.policy;
+        let labels = RefusalLabels {
+            kind: policy.kind.as_str().into(),
+            namespace: policy.namespace.clone(),
+            name: policy.name.clone(),
+            action: refusal.verb.clone(),
+            reason: refusal.reason.as_str().into(),
         };
-        let labels = ReadyLabels {
-            kind: report.policy.kind.as_str().into(),
-            namespace: report.policy.namespace.clone(),
-            name: report.policy.name.clone(),
-            status: status.into(),
-            reason: ready.reason.as_str().into(),
-        };
-        self.policy_ready.get_or_create(&labels).set(1);
+        self.refusals.get_or_create(&labels).inc();
+        shown.counted.entry(policy.clone()).or_default().refusals.insert(labels);
     }
 
-    fn reported(&self, report: &Report) {
-        let (namespace, name) = (&report.policy.namespace, &report.policy.name);
-        match &report.detail {
-            Detail::None => {}
-            Detail::Scaling(detail) => {
-                if let Some(decision) = &detail.decision {
-                    self.scaling(namespace, name, decision);
-                }
-            }
-            Detail::Nodes(detail) => self.nodes(name, detail),
-            Detail::Healing(detail) => self.healing(namespace, name, detail),
-        }
-    }
-
-    fn scaling(&self, namespace: &str, name: &str, decision: &Decision) {
-        let labels = ScalingLabels {
-            namespace: namespace.into(),
-            name: name.into(),
-        };
-        self.current_replicas
-            .get_or_create(&labels)
-            .set(decision.from.get().into());
-        self.desired_replicas
-            .get_or_create(&labels)
-            .set(decision.desired.get().into());
-        if let Some(proposed) = decision.proposed {
-            self.recommendation_replicas
-                .get_or_create(&labels)
-                .set(proposed.get().into());
-        }
-        for reason in [
-            Reason::ScaleUpLimit,
-            Reason::ScaleDownLimit,
-            Reason::ScaleUpStabilized,
-            Reason::ScaleDownStabilized,
-            Reason::TooManyReplicas,
-            Reason::TooFewReplicas,
-        ] {
-            let labels = LimitLabels {
-                namespace: namespace.into(),
-                name: name.into(),
-                reason: reason.as_str().into(),
+    /// Counts one sync of a GitSource: how it ended, and after a good one how many objects are declared.
+    pub fn synced(&self, source: &PolicyKey, outcome: &str, objects: Option<usize>) {
+        let mut shown = self.shown();
+        let counted = shown.counted.entry(source.clone()).or_default();
+        // A counter begins at zero before its first event, or else no rate would see that one.
+        for word in SYNCED.into_iter().chain([outcome]) {
+            let labels = SyncLabels {
+                namespace: source.namespace.clone(),
+                name: source.name.clone(),
+                outcome: word.into(),
             };
-            self.limited
-                .get_or_create(&labels)
-                .set(i64::from(decision.limited_by == Some(reason)));
+            self.git_syncs.get_or_create(&labels).inc_by(0);
+            counted.synced.insert(labels);
         }
-        for trigger in &decision.triggers {
-            let labels = TriggerLabels {
-                namespace: namespace.into(),
-                name: name.into(),
-                trigger: trigger.name.clone(),
-            };
-            self.signal_missing
-                .get_or_create(&labels)
-                .set(i64::from(trigger.proposal.is_none()));
-            if let Some(value) = trigger.value {
-                self.signal_value.get_or_create(&labels).set(value.as_f64());
-            }
-            if let Some(at) = trigger.sampled_at {
-                self.signal_timestamp_seconds
-                    .get_or_create(&labels)
-                    .set(at.as_millis() as f64 / 1000.0);
-            }
-        }
-    }
-
-    fn nodes(&self, policy: &str, report: &NodesReport) {
-        for pool in &report.pools {
-            let labels = PoolLabels {
-                policy: policy.into(),
-                pool: pool.name.clone(),
-            };
-            self.node_pool_nodes.get_or_create(&labels).set(pool.nodes.get().into());
-            self.node_pool_target_nodes
-                .get_or_create(&labels)
-                .set(pool.target.get().into());
-            self.node_pool_incoming_nodes
-                .get_or_create(&labels)
-                .set(pool.incoming.get().into());
-            self.node_pool_waiting_pods
-                .get_or_create(&labels)
-                .set(pool.waiting_pods.into());
-        }
-    }
-
-    fn healing(&self, namespace: &str, name: &str, report: &HealingReport) {
-        let labels = ScalingLabels {
-            namespace: namespace.into(),
-            name: name.into(),
+        let labels = SyncLabels {
+            namespace: source.namespace.clone(),
+            name: source.name.clone(),
+            outcome: outcome.into(),
         };
-        let open = report
-            .incidents
-            .iter()
-            .filter(|i| i.phase != IncidentPhase::Recovered)
-            .count();
-        self.open_incidents
-            .get_or_create(&labels)
-            .set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.git_syncs.get_or_create(&labels).inc();
+        let labels = source_labels(source);
+        self.git_ready.get_or_create(&labels).set(i64::from(objects.is_some()));
+        if let Some(objects) = objects {
+            let objects = i64::try_from(objects).unwrap_or(i64::MAX);
+            self.git_objects.get_or_create(&labels).set(objects);
+        }
+        self.show_source(&mut shown, source, outcome);
+    }
+
+    /// A GitSource is gone.
+    pub fn forget_source(&self, source: &PolicyKey) {
+        self.forget(source);
     }
 
     /// Counts an action that was carried out, or was not.
@@ -209,24 +224,62 @@ impl Metrics {
         self.actions.get_or_create(&labels).inc();
         match &action.what {
             Deed::Scale { from, to, .. } if *outcome == Outcome::Done => {
-                let labels = ScaleLabels {
-                    namespace: action.policy.namespace.clone(),
-                    name: action.policy.name.clone(),
-                    direction: if to > from { "Up" } else { "Down" }.into(),
-                    reason: action.reason.as_str().into(),
-                };
+                let direction = if to > from { "Up" } else { "Down" };
+                let labels = scale_labels(&action.policy, direction, action.reason.as_str());
                 self.scale_events.get_or_create(&labels).inc();
+                let mut shown = self.shown();
+                shown
+                    .counted
+                    .entry(action.policy.clone())
+                    .or_default()
+                    .scaled
+                    .insert(labels);
             }
             Deed::Evict { .. } | Deed::Restore { .. } => {
                 let namespace = action.what.subject().namespace;
-                let labels = HealLabels {
-                    namespace,
-                    action: verb.into(),
-                    outcome: result.into(),
-                };
-                self.heal_actions.get_or_create(&labels).inc();
+                self.heal_actions
+                    .get_or_create(&heal_labels(&namespace, verb, result))
+                    .inc();
+            }
+            Deed::AddNode { node, pool, .. } if *outcome == Outcome::Done => {
+                self.node_asked(&action.policy.name, node, pool);
             }
             _ => {}
         }
+    }
+
+    fn node_asked(&self, policy: &str, node: &str, pool: &str) {
+        let own = pool.strip_prefix(policy).and_then(|rest| rest.strip_prefix('.'));
+        let labels = PoolLabels {
+            policy: policy.into(),
+            pool: own.unwrap_or(pool).into(),
+        };
+        let mut shown = self.shown();
+        shown.asked.retain(|_, (_, asked)| asked.elapsed() < FORGET_NODE);
+        shown.asked.insert(node.into(), (labels, Instant::now()));
+    }
+}
+
+fn source_labels(source: &PolicyKey) -> SourceLabels {
+    SourceLabels {
+        namespace: source.namespace.clone(),
+        name: source.name.clone(),
+    }
+}
+
+fn scale_labels(policy: &PolicyKey, direction: &str, reason: &str) -> ScaleLabels {
+    ScaleLabels {
+        namespace: policy.namespace.clone(),
+        name: policy.name.clone(),
+        direction: direction.into(),
+        reason: reason.into(),
+    }
+}
+
+fn heal_labels(namespace: &str, action: &str, outcome: &str) -> HealLabels {
+    HealLabels {
+        namespace: namespace.into(),
+        action: action.into(),
+        outcome: outcome.into(),
     }
 }

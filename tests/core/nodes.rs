@@ -2,5 +2,6 @@
 
 mod bench;
 mod cases;
+mod forms;
 mod laws;
 mod safeguards;

@@ -1,4 +1,21 @@
 //! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
 
+#![allow(clippy::doc_markdown, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod crds;
+mod fake;
+mod git;
+mod git_bad;
+mod healing;
+mod input;
+mod leadership;
+mod manifests;
+mod nodes;
+mod repo;
+mod restarts;
+mod scale;
 mod scaling;
+mod source;
 mod stage;
+mod steady;
+mod ward;

@@ -10,12 +10,16 @@ use axum::Router;
 use axum::routing::get;
 use homeostat_cluster::guarded::{Guarded, Spec};
 use homeostat_cluster::{Cluster, Options, Prometheus, binaries, objects, port, prometheus, wait};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DeleteParams, DynamicObject};
 use serde_json::Value;
 
 /// How long anything may take at most.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Who the operator is.
+pub const ACCOUNT: &str = "system:serviceaccount:homeostat-system:homeostat";
 
 /// The numbers that Prometheus scrapes; a story sets them.
 #[derive(Clone, Default)]
@@ -60,7 +64,11 @@ pub struct Stage {
 impl Stage {
     /// A cluster with one node of 8 processors, and Prometheus; the operator does not run yet.
     pub async fn set() -> Self {
-        let cluster = Cluster::start(Options::default()).await.unwrap();
+        let options = Options {
+            audited: vec![ACCOUNT.into()],
+            ..Options::default()
+        };
+        let cluster = Cluster::start(options).await.unwrap();
         let client = cluster.client().unwrap();
         let root = homeostat_cluster::root();
         objects::apply_dir(&client, &root.join("crds")).await.unwrap();
@@ -107,6 +115,11 @@ impl Stage {
 
     /// Starts a replica of the operator.
     pub fn operator_unready(&self, name: &str) -> Operator {
+        self.operator_with(name, &[])
+    }
+
+    /// Starts a replica of the operator with further flags.
+    pub fn operator_with(&self, name: &str, flags: &[&str]) -> Operator {
         let port = port::free().unwrap();
         let file = |end: &str| self.dir.path().join(format!("{name}{end}")).display().to_string();
         let command = [
@@ -127,13 +140,33 @@ impl Stage {
         ];
         let kubeconfig = self.kubeconfig.display().to_string();
         let spec = Spec {
-            command: command.iter().map(Into::into).collect(),
+            command: command.iter().chain(flags).map(Into::into).collect(),
             env: BTreeMap::from([("KUBECONFIG".into(), kubeconfig)]),
-            log: self.dir.path().join(format!("{name}.log")),
+            log: self.cluster.dir().join(format!("{name}.log")),
             kill: false,
         };
         let process = Guarded::start(self.cluster.binaries(), &spec).unwrap();
         Operator { process, port }
+    }
+
+    /// Every request of the operator that the API server has answered.
+    pub fn audit(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.cluster.audit_log()).unwrap();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Runs a command of `homeostat` as the administrator: exit code, standard output, standard error.
+    pub fn homeostat(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = std::process::Command::new(binaries::operator().unwrap());
+        let output = command
+            .args(args)
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// Applies YAML as the administrator.
@@ -151,6 +184,15 @@ impl Stage {
             .await
             .unwrap()
             .map_or(Value::Null, |o| serde_json::to_value(o).unwrap())
+    }
+
+    /// Deletes an object of the namespace `default`, or one that has no namespace.
+    pub async fn delete(&self, api_version: &str, kind: &str, name: &str) {
+        let yaml =
+            format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: {name}, namespace: default}}}}");
+        let object = objects::parse(&yaml).unwrap().remove(0);
+        let api: Api<DynamicObject> = objects::api_of(&self.client, &object).await.unwrap();
+        api.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// A policy's status.
@@ -197,14 +239,33 @@ impl Stage {
             .unwrap_or(-1)
     }
 
-    /// Whether some Event has this reason, about an object of this name.
+    /// Waits for an Event with this reason, about an object of this name.
     pub async fn event(&self, about: &str, reason: &str) {
+        self.event_like(about, reason, |_| true).await;
+    }
+
+    /// Waits for an Event with this reason that `kubectl describe` shows for an object.
+    pub async fn event_on(&self, kind: &str, name: &str, reason: &str) {
+        let version = if kind == "Deployment" {
+            "apps/v1"
+        } else {
+            "homeostat.dev/v1alpha1"
+        };
+        let object = self.read(version, kind, "default", name).await;
+        let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
+        self.event_like(name, reason, |about| {
+            about.kind.as_deref() == Some(kind) && about.uid == uid
+        })
+        .await;
+    }
+
+    async fn event_like(&self, about: &str, reason: &str, more: impl Fn(&ObjectReference) -> bool) {
         let api: Api<k8s_openapi::api::events::v1::Event> = Api::all(self.client.clone());
         wait::until(format!("an Event {reason} about {about}"), LIMIT, || async {
             let list = api.list(&kube::api::ListParams::default()).await.ok()?;
             list.into_iter().find(|e| {
-                e.reason.as_deref() == Some(reason)
-                    && e.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some(about)
+                let named = |r: &ObjectReference| r.name.as_deref() == Some(about) && more(r);
+                e.reason.as_deref() == Some(reason) && e.regarding.as_ref().is_some_and(named)
             })
         })
         .await

@@ -3,3 +3,6 @@
 #![allow(clippy::doc_markdown, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod crds;
+mod dashboards;
+mod examples;
+mod rules;

@@ -18,7 +18,7 @@ use super::common;
 use super::scalar::DurationText;
 use super::{HealingPolicy, NodePoolPolicy, ScalingPolicy};
 use crate::core::event::Event;
-use crate::core::names::{PolicyKey, PolicyKind, Uid};
+use crate::core::names::{ObjectRef, PolicyKey, PolicyKind, Uid};
 use crate::core::policy::{Meta, Mode};
 use crate::core::time::{Span, Time};
 
@@ -49,6 +49,10 @@ impl Invalid {
 pub fn event(kind: PolicyKind, object: DynamicObject) -> Event {
     let key = PolicyKey::new(kind, object.namespace().unwrap_or_default(), object.name_any());
     let generation = object.metadata.generation.unwrap_or(0);
+    let uid = Uid(object.uid().unwrap_or_default());
+    let target = (kind == PolicyKind::ScalingPolicy)
+        .then(|| target_of(&object, &key.namespace))
+        .flatten();
     let converted = match kind {
         PolicyKind::ScalingPolicy => typed::<ScalingPolicy>(object).and_then(|p| scaling::event(&p)),
         PolicyKind::NodePoolPolicy => typed::<NodePoolPolicy>(object).and_then(|p| nodes::event(&p)),
@@ -61,7 +65,17 @@ pub fn event(kind: PolicyKind, object: DynamicObject) -> Event {
         key,
         generation,
         message: invalid.to_string(),
+        uid,
+        target,
     })
+}
+
+/// What a ScalingPolicy scales, read from the object as it is stored.
+fn target_of(object: &DynamicObject, namespace: &str) -> Option<ObjectRef> {
+    let reference = object.data.pointer("/spec/scaleTargetRef")?;
+    let text = |field: &str| reference.get(field).and_then(serde_json::Value::as_str);
+    let version = text("apiVersion").unwrap_or("apps/v1");
+    Some(ObjectRef::new(version, text("kind")?, namespace, text("name")?))
 }
 
 /// Reads a stored object as its type. A status that cannot be read (written by another version) is no reason to refuse

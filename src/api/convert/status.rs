@@ -183,3 +183,49 @@ pub(crate) fn shorten(text: &str, most: usize) -> String {
         .unwrap_or(0);
     format!("{}…", &text[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::names::{PolicyKey, PolicyKind};
+    use crate::core::reason::Reason;
+    use crate::core::report::PoolReport;
+
+    #[test]
+    fn a_node_pool_policy_says_how_each_pool_stands() {
+        let pool = |name: &str, nodes, waiting_pods, reason| PoolReport {
+            name: name.into(),
+            nodes: Replicas::new(nodes),
+            incoming: Replicas::new(1),
+            target: Replicas::new(nodes + 1),
+            waiting_pods,
+            reason,
+        };
+        let report = Report {
+            policy: PolicyKey::new(PolicyKind::NodePoolPolicy, "", "general"),
+            generation: 3,
+            conditions: Vec::new(),
+            detail: Detail::Nodes(NodesReport {
+                pools: vec![
+                    pool("a", 2, 0, Reason::Provisioning),
+                    pool("b", 4, 5, Reason::PoolAtMaximum),
+                ],
+                waiting_pods: 7,
+            }),
+        };
+        let status = status_of(&report, &[], Time::from_secs(0)).unwrap();
+        let expected = json!({
+            "observedGeneration": 3,
+            "nodes": 6,
+            "nodesRequested": 2,
+            "pendingPods": 7,
+            "pools": [
+                {"name": "a", "nodes": 2, "incoming": 1, "target": 3, "pendingPods": 0, "reason": "Provisioning"},
+                {"name": "b", "nodes": 4, "incoming": 1, "target": 5, "pendingPods": 5, "reason": "PoolAtMaximum"},
+            ],
+        });
+        assert_eq!(status.0, expected);
+    }
+}

@@ -59,12 +59,7 @@ impl Draft {
             self.refuse(policy, &subject, what.verb(), reason, message);
             return Err(reason);
         }
-        let id = ActionId(format!(
-            "{:x}-{}-{}",
-            self.epoch.as_millis() / 1000,
-            self.seq,
-            self.actions.len()
-        ));
+        let id = ActionId::new(self.epoch, self.seq, self.actions.len());
         let (reason, message) = why;
         let action = Action {
             id: id.clone(),

@@ -3,7 +3,7 @@
 use crate::core::event::Event;
 use crate::core::guard::Safeguard;
 use crate::core::names::{ObjectKey, PolicyKey, PolicyKind};
-use crate::core::state::{Invalid, Sample, State};
+use crate::core::state::{Config, Invalid, Sample, State};
 use crate::core::time::Time;
 use crate::core::world::{DeclaredSet, Node, Pod};
 use crate::core::{healing, nodes, scaling};
@@ -14,7 +14,9 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
         | Event::NodePoolPolicy(_)
         | Event::HealingPolicy { .. }
         | Event::PolicyInvalid { .. }
-        | Event::PolicyGone(_) => observe_policy(state, at, event),
+        | Event::ConfigAccepted { .. }
+        | Event::PolicyGone(_)
+        | Event::ActedElsewhere(_) => observe_policy(state, at, event),
         Event::Own(identity) => state.world.own = Some(identity),
         Event::Limits(limits) => {
             state.limits = limits;
@@ -26,6 +28,7 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
             }
         }
         Event::Target { object, target } => scaling::observe_target(state, at, object, target.map(|t| *t)),
+        Event::TargetUnusable { object, message } => scaling::observe_unusable(state, object, message),
         Event::Pod(pod) => observe_pod(state, *pod),
         Event::PodGone(key) => pod_gone(state, &key),
         Event::Node(node) => observe_node(state, *node),
@@ -83,14 +86,32 @@ fn observe_policy(state: &mut State, at: Time, event: Event) {
             key,
             generation,
             message,
+            uid,
+            target,
         } => {
             super::forget_policy(state, &key);
-            state.invalid.insert(key.clone(), Invalid { generation, message });
+            let invalid = Invalid {
+                uid,
+                generation,
+                message,
+                target,
+            };
+            state.invalid.insert(key.clone(), invalid);
             state.agenda.touch(&key);
+        }
+        Event::ConfigAccepted { key, uid, generation } => {
+            let key = accept(state, &key);
+            state.configs.insert(key.clone(), Config { uid, generation });
+            state.agenda.touch(&key);
+        }
+        Event::ActedElsewhere(key) => {
+            scaling::acted_elsewhere(state, &key);
+            healing::acted_elsewhere(state, &key);
         }
         Event::PolicyGone(key) => {
             super::forget_policy(state, &key);
             state.invalid.remove(&key);
+            state.configs.remove(&key);
             state.reports.remove(&key);
             state.refusals.remove(&key);
         }

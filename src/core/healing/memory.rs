@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::core::guard;
-use crate::core::names::Uid;
+use crate::core::names::{PolicyKey, Uid};
 use crate::core::policy::HealingPolicy;
 use crate::core::report::{Incident, IncidentPhase, MAX_INCIDENTS};
 use crate::core::state::State;
@@ -108,14 +108,16 @@ fn attempted(policy: &HealingPolicy, incident: &Incident) -> impl Iterator<Item 
     let rule = policy.rules.iter().find(|rule| rule.name == incident.rule);
     let waits = rule.map(|rule| rule.remedies.iter().map(|remedy| remedy.wait));
     let wait = waits.and_then(Iterator::min).unwrap_or(Span::ZERO);
+    // One that the API refused is not among the attempts, and its time is the last.
+    let refused = i64::from(incident.phase == IncidentPhase::Blocked);
     let (last, attempts) = (incident.last_attempt, i64::from(incident.attempts));
     last.into_iter()
-        .flat_map(move |last| (0..attempts.max(1)).map(move |n| last - wait.times(n)))
+        .flat_map(move |last| (refused..attempts + refused).map(move |n| last - wait.times(n)))
 }
 
 /// A HealingPolicy was made or changed. What is remembered goes on as long as it is the same object; `incidents` count only
 /// where nothing is remembered.
-pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
+pub fn accept(state: &mut State, at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
     let key = policy.meta.key.clone();
     let memory = match state.healing.remove(&key) {
         Some(old) if old.policy.meta.uid == policy.meta.uid => Memory {
@@ -129,10 +131,17 @@ pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Ve
         },
         _ => {
             let memory = Memory::new(policy, incidents);
-            // What was done before this engine began counts in the namespace's budget too.
-            guard::recall(state, &key.namespace, &memory.policy.meta.uid, &memory.spent);
+            // The namespace's budget survives a restart too, as far as the incidents tell.
+            guard::recall(state, &key.namespace, &memory.policy.meta.uid, &memory.spent, at);
             memory
         }
     };
     state.healing.insert(key, memory);
+}
+
+/// Another replica acts for this policy: the incidents that come with its next event count, and not what is remembered here.
+pub fn acted_elsewhere(state: &mut State, key: &PolicyKey) {
+    if let Some(memory) = state.healing.get_mut(key) {
+        memory.policy.meta.uid = Uid::default();
+    }
 }

@@ -19,6 +19,6 @@ mod settle;
 
 pub use detect::is_unhealthy;
 pub use drift::{DriftMemory, evaluate_drift, settle_drift};
-pub use memory::{Memory, accept};
+pub use memory::{Memory, accept, acted_elsewhere};
 pub use plan::evaluate;
 pub use settle::settle;

@@ -9,7 +9,7 @@ use super::ladder::{self, Step, awaited_until};
 use super::memory::Memory;
 use super::report::{Findings, report};
 use crate::core::engine::Draft;
-use crate::core::guard::{self, Safeguard};
+use crate::core::guard::{self, Safeguard, Storm};
 use crate::core::names::{ObjectRef, PolicyKey, Uid};
 use crate::core::plan::Deed;
 use crate::core::policy::{Cause, HealingRule, Mode, PodSymptom};
@@ -244,7 +244,7 @@ impl Turn<'_> {
     /// What stands in the way of any remedy for this patient now.
     fn obstacle(&mut self, state: &State, memory: &mut Memory, patient: &Patient) -> Result<(), (Reason, String)> {
         if let Err(not_alone) = &patient.diagnosis {
-            self.wake_at(self.now + LOOK_AGAIN);
+            self.wake_at(self.look_again(state));
             return Err(not_alone.clone());
         }
         if let Some(delay) = memory.delays.get(&patient.id)
@@ -283,6 +283,16 @@ impl Turn<'_> {
         }
         guard::check_budget(state, &patient.object.namespace, self.now)
             .inspect_err(|_| self.wake_at(self.now + LOOK_AGAIN))
+    }
+
+    /// When to look again at what is held back, at the latest: a storm that settles has an end of its own.
+    fn look_again(&self, state: &State) -> Time {
+        let calm_at = match state.guard.storm {
+            Storm::Settling { calm_since } => Some(calm_since + state.limits.storm_calm),
+            Storm::Calm | Storm::Raging { .. } => None,
+        };
+        let again = self.now + LOOK_AGAIN;
+        calm_at.filter(|at| *at > self.now).map_or(again, |at| at.min(again))
     }
 
     /// A remedy whose effect is awaited.

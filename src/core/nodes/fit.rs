@@ -1,6 +1,7 @@
 //! Which pods a node takes, as the scheduler's filters say: resources, node selector, taints.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use crate::core::quantity::{Milli, Resources};
 use crate::core::time::Time;
@@ -156,7 +157,7 @@ impl Class<'_> {
             bytes(self.requests.memory_bytes)
         );
         for (name, amount) in self.requests.other.iter().take(4) {
-            asks.push_str(&format!(", {name} {amount}"));
+            let _ = write!(asks, ", {name} {amount}");
         }
         match self.count() {
             1 => format!("pod {name} ({asks})"),

@@ -70,6 +70,13 @@ pub(super) struct Seen<'a> {
     mirrors: Resources,
 }
 
+impl Seen<'_> {
+    /// Without our mark pods could use it at once.
+    pub fn can_be_had_back(&self) -> bool {
+        self.standing == Standing::Marked && self.node.is_ready() && !self.node.unschedulable
+    }
+}
+
 /// How a node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -122,9 +129,8 @@ impl<'a> Census<'a> {
                 pool.staying += u32::from(!matches!(standing, Standing::Marked | Standing::Leaving));
                 pool.usable += u32::from(standing == Standing::Usable);
                 pool.coming += u32::from(standing == Standing::Coming);
-                pool.marked += u32::from(standing == Standing::Marked && node.is_ready() && !node.unschedulable);
             }
-            self.nodes.push(Seen {
+            let seen = Seen {
                 node,
                 pool,
                 standing,
@@ -133,7 +139,11 @@ impl<'a> Census<'a> {
                 load: Resources::default(),
                 daemons: Resources::default(),
                 mirrors: Resources::default(),
-            });
+            };
+            if let Some(pool) = pool {
+                self.pools[pool].marked += u32::from(seen.can_be_had_back());
+            }
+            self.nodes.push(seen);
         }
     }
 

@@ -16,6 +16,8 @@ pub const REMOVE_AT_ONCE: usize = 10;
 pub(super) const YOUNG: Span = Span::from_mins(1);
 /// Between mark and removal: a pod that the scheduler was placing at that moment is seen.
 pub(super) const MARK_SETTLES: Span = Span::from_secs(5);
+/// Pods for which there is room, and which the scheduler does not place, are told of after this time.
+pub(super) const PATIENCE: Span = Span::from_mins(5);
 /// Refusals of one evaluation on pods that wait, and on nodes that stay. Who is left out is counted in the report.
 pub(super) const MOST_REFUSALS: usize = 20;
 

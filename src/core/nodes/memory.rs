@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::names::Uid;
+use crate::core::names::{ObjectKey, Uid};
 use crate::core::policy::NodePoolPolicy;
 use crate::core::state::State;
 use crate::core::time::{Span, Time};
@@ -43,6 +43,9 @@ pub struct Memory {
     /// Pools whose nodes did not come, by name.
     #[serde(default)]
     pub troubles: BTreeMap<String, Backoff>,
+    /// Pods that fit on a node that is there and go on waiting, and since when that is seen.
+    #[serde(default)]
+    pub roomy: BTreeMap<ObjectKey, Time>,
     /// What dry-run mode has shown already: verb and node.
     #[serde(default)]
     pub shown: BTreeSet<String>,
@@ -118,6 +121,7 @@ impl Memory {
             nodes: BTreeMap::new(),
             leaving: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            roomy: BTreeMap::new(),
             shown: BTreeSet::new(),
         }
     }

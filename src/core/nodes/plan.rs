@@ -25,21 +25,18 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
     let Some((key, mut memory)) = state.nodes.remove_entry(key) else {
         return;
     };
-    let account = match validate(state, &memory) {
-        Err(gate) => {
-            // What was empty before may not have been so all the time.
-            memory.nodes.clear();
-            Account::Gated(gate)
+    let account = if let Err(gate) = validate(state, &memory) {
+        // What was empty before may not have been so all the time.
+        memory.nodes.clear();
+        Account::Gated(gate)
+    } else {
+        let before = (memory.requests.clone(), memory.troubles.clone());
+        memory.follow(now, &state.world);
+        let account = decide(state, now, &mut memory, draft);
+        if (&before.0, &before.1) != (&memory.requests, &memory.troubles) {
+            touch_all(state);
         }
-        Ok(()) => {
-            let before = (memory.requests.clone(), memory.troubles.clone());
-            memory.follow(now, &state.world);
-            let account = decide(state, now, &mut memory, draft);
-            if before != (memory.requests.clone(), memory.troubles.clone()) {
-                touch_all(state);
-            }
-            account
-        }
+        account
     };
     draft.report(state, report::report(state, &memory, account), means_the_same);
     state.nodes.insert(key, memory);
@@ -56,6 +53,7 @@ fn decide(state: &mut State, now: Time, memory: &mut Memory, draft: &mut Draft) 
         add,
         refused,
         waiting,
+        roomy,
         wake: retry,
         ..
     } = growth;
@@ -66,6 +64,7 @@ fn decide(state: &mut State, now: Time, memory: &mut Memory, draft: &mut Draft) 
         wake: due,
     } = shrinkage;
     memory.nodes = timers;
+    memory.roomy = roomy;
     let key = memory.policy.meta.key.clone();
     for (subject, reason, message) in &refused {
         draft.refuse(&key, subject, "AddNode", *reason, message.clone());

@@ -5,18 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fit::{Class, Spot};
 use super::gather::{Census, Pool, Standing};
-use super::limit::{ADD_AT_ONCE, MOST_REFUSALS, can_help, quota, room};
+use super::limit::{ADD_AT_ONCE, can_help, quota, room};
 use super::memory::Memory;
 use super::pack::{NewNode, Shape, pack, place};
 use crate::core::guard::Safeguard;
-use crate::core::names::ObjectRef;
+use crate::core::names::{ObjectKey, ObjectRef};
 use crate::core::plan::Deed;
 use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::Time;
-
-/// Pools that are named when no pool fits.
-const MOST_MISFITS: usize = 4;
 
 /// How the pools should grow.
 #[derive(Debug, Default)]
@@ -29,10 +26,12 @@ pub(super) struct Growth {
     pub refused: Vec<(ObjectRef, Reason, String)>,
     /// Nodes that pods which wait were placed on.
     pub needed: BTreeSet<String>,
-    /// Pods that no pool can help, and by pool those that need more of its nodes.
+    /// Pods that no pool can help.
     pub waiting: u32,
-    /// By index of the pool.
+    /// By index of the pool those that need more of its nodes.
     pub waiting_by_pool: BTreeMap<usize, u32>,
+    /// Pods that fit on a node that is there and go on waiting, and since when.
+    pub roomy: BTreeMap<ObjectKey, Time>,
     /// When something that stands in the way ends.
     pub wake: Option<Time>,
 }
@@ -49,18 +48,18 @@ pub(super) struct NewNodeOf {
 }
 
 /// One evaluation under way.
-struct Turn<'a> {
-    state: &'a State,
-    memory: &'a Memory,
-    census: &'a Census<'a>,
-    now: Time,
-    growth: Growth,
+pub(super) struct Turn<'a> {
+    pub(super) state: &'a State,
+    pub(super) memory: &'a Memory,
+    pub(super) census: &'a Census<'a>,
+    pub(super) now: Time,
+    pub(super) growth: Growth,
     /// How many more nodes may be asked for.
     quota: usize,
     /// Names that were given in this evaluation.
-    given: BTreeSet<String>,
+    pub(super) given: BTreeSet<String>,
     /// By index of the pool: lower numbers are not free.
-    next_number: BTreeMap<usize, u32>,
+    pub(super) next_number: BTreeMap<usize, u32>,
 }
 
 /// Decides how the pools should grow.
@@ -123,8 +122,7 @@ impl Turn<'_> {
                 pool.spec.name
             );
             for seen in self.census.nodes.iter().filter(|n| n.pool == Some(index)) {
-                let back = seen.standing == Standing::Marked && seen.node.is_ready() && !seen.node.unschedulable;
-                if short > 0 && back {
+                if short > 0 && seen.can_be_had_back() {
                     let why = (Reason::PoolBelowMinimum, why.clone());
                     self.growth.unmark.insert(seen.node.name.clone(), why);
                     short -= 1;
@@ -151,11 +149,7 @@ impl Turn<'_> {
         let message = format!("{why}; {}; next try at {retry_at}", trouble.message);
         let name = self.name(index, pool);
         self.given.remove(&name);
-        self.refuse(
-            &ObjectRef::new("v1", "Node", "", &name),
-            Reason::PoolBackingOff,
-            message,
-        );
+        self.refuse(ObjectRef::new("v1", "Node", "", &name), Reason::PoolBackingOff, message);
         self.wake_at(retry_at);
         true
     }
@@ -168,7 +162,13 @@ impl Turn<'_> {
             .iter()
             .map(|c| if c.is_supported() { c.count() } else { 0 })
             .collect();
+        let before = left.clone();
         self.use_nodes(&mut left, |s| s == Standing::Usable);
+        for (class, (before, left)) in census.classes.iter().zip(before.iter().zip(&left)) {
+            if left < before {
+                self.tell_room(class, before - left);
+            }
+        }
         self.use_coming(&mut left);
         // What another policy takes is its own business from here on.
         for (class, left) in census.classes.iter().zip(left.iter_mut()) {
@@ -198,15 +198,17 @@ impl Turn<'_> {
         self.use_nodes(left, |s| s == Standing::Coming);
         let mut spots = Vec::new();
         for (index, pool) in census.pools.iter().enumerate() {
-            let planned = self
-                .growth
-                .add
-                .iter()
-                .filter(|a| a.index == index && a.reason == Reason::PoolBelowMinimum);
-            let coming = pool.asked as usize + planned.count();
+            let coming = pool.asked + self.planned_minimum(index);
             spots.extend((0..coming).map(|_| census.template(index)));
         }
         place(&census.classes, left, &mut spots);
+    }
+
+    /// New nodes of a pool that this evaluation has planned for its minimum.
+    fn planned_minimum(&self, index: usize) -> u32 {
+        let all = self.growth.add.iter();
+        let planned = all.filter(|new| new.index == index && new.reason == Reason::PoolBelowMinimum);
+        planned.count() as u32
     }
 
     /// Own marked nodes, before new ones are asked for. Those that are wanted back already come first.
@@ -215,8 +217,7 @@ impl Turn<'_> {
         let mut nodes: Vec<_> = census
             .nodes
             .iter()
-            .filter(|n| n.standing == Standing::Marked && n.node.is_ready() && !n.node.unschedulable)
-            .filter(|n| n.pool.is_some_and(|pool| census.pools[pool].policy == census.own))
+            .filter(|n| n.can_be_had_back() && n.pool.is_some_and(|pool| census.pools[pool].policy == census.own))
             .collect();
         nodes.sort_by_key(|n| !self.growth.unmark.contains_key(&n.node.name));
         let mut spots: Vec<Spot> = nodes.iter().map(|n| census.spot(n)).collect();
@@ -232,13 +233,8 @@ impl Turn<'_> {
         let mut indexes = Vec::new();
         let mut shapes = Vec::new();
         for (index, pool) in census.own_pools() {
-            let planned = self
-                .growth
-                .add
-                .iter()
-                .filter(|a| a.index == index && a.reason == Reason::PoolBelowMinimum);
             let open = self.memory.backing_off(&pool.spec.name, self.now).is_none();
-            let left = room(self.state, pool).saturating_sub(planned.count() as u32);
+            let left = room(self.state, pool).saturating_sub(self.planned_minimum(index));
             indexes.push(index);
             shapes.push(Shape {
                 spot: census.template(index),
@@ -265,83 +261,9 @@ impl Turn<'_> {
         indexes.into_iter().zip(shapes.iter().map(|s| s.left)).collect()
     }
 
-    /// Says why pods go on waiting.
-    fn tell(&mut self, class: &Class, left: u32, planned: &[(usize, u32)]) {
-        let Some(pod) = class.pods.first() else { return };
-        let subject = ObjectRef::new("v1", "Pod", &pod.key.namespace, &pod.key.name);
-        if !class.is_supported() {
-            if self.taker(class) == self.census.own {
-                let list: Vec<&str> = class.unsupported.iter().map(String::as_str).collect();
-                let message = format!(
-                    "{} must be placed by {}, which is not understood here: no node is added for that",
-                    class.in_words(),
-                    list.join(", ")
-                );
-                self.growth.waiting += class.count();
-                self.refuse(&subject, Reason::ConstraintNotSupported, message);
-            }
-            return;
-        }
-        if left == 0 {
-            return;
-        }
-        let mut fitting: Vec<(usize, u32)> = planned.to_vec();
-        fitting.retain(|(index, _)| class.fits(&self.census.template(*index)));
-        let pool_of = |index: usize| &self.census.pools[index];
-        if fitting.iter().any(|(_, open)| *open > 0) {
-            // More than is asked for at once: the rest follows as soon as these are answered.
-            return;
-        }
-        self.growth.waiting += left;
-        fitting.sort_by_key(|(index, _)| {
-            (
-                std::cmp::Reverse(pool_of(*index).spec.weight),
-                &pool_of(*index).spec.name,
-            )
-        });
-        let Some((first, _)) = fitting.first().copied() else {
-            let message = self.misfits(class);
-            return self.refuse(&subject, Reason::NoPoolFits, message);
-        };
-        *self.growth.waiting_by_pool.entry(first).or_default() += left;
-        let mut reason = Reason::PoolAtMaximum;
-        let mut words = Vec::new();
-        for (index, _) in &fitting {
-            let spec = pool_of(*index).spec;
-            if let Some(trouble) = self.memory.backing_off(&spec.name, self.now) {
-                reason = Reason::PoolBackingOff;
-                words.push(format!(
-                    "pool {}: {}; next try at {}",
-                    spec.name, trouble.message, trouble.retry_at
-                ));
-                let retry_at = trouble.retry_at;
-                self.wake_at(retry_at);
-            } else {
-                words.push(format!("pool {} has all of its {} nodes", spec.name, spec.max));
-            }
-        }
-        words.truncate(MOST_MISFITS);
-        let message = format!(
-            "{}, {left} of them without a place: {}",
-            class.in_words(),
-            words.join("; ")
-        );
-        self.refuse(&subject, reason, message);
-    }
-
-    fn misfits(&self, class: &Class) -> String {
-        let pools = self.census.own_pools();
-        let why = pools.filter_map(|(index, pool)| {
-            let misfit = class.misfit(&self.census.template(index))?;
-            Some(format!("pool {}: {misfit}", pool.spec.name))
-        });
-        let words: Vec<String> = why.take(MOST_MISFITS).collect();
-        format!("{}: no pool has a node for it: {}", class.in_words(), words.join("; "))
-    }
-
     /// The policy that takes pods: the oldest that can help now, or else whose pools fit, or else the oldest. Only policies
     /// that act count, and this one.
-    fn taker(&self, class: &Class) -> usize {
+    pub(super) fn taker(&self, class: &Class) -> usize {
         let census = self.census;
         let takes_part = |policy: usize| policy == census.own || census.policies[policy].acts();
         let fits = |(index, pool): &(usize, &Pool)| takes_part(pool.policy) && class.fits(&census.template(*index));
@@ -368,66 +290,7 @@ impl Turn<'_> {
         });
     }
 
-    fn refuse(&mut self, subject: &ObjectRef, reason: Reason, message: String) {
-        if self.growth.refused.len() < MOST_REFUSALS {
-            self.growth.refused.push((subject.clone(), reason, message));
-        }
-    }
-
-    fn wake_at(&mut self, at: Time) {
+    pub(super) fn wake_at(&mut self, at: Time) {
         self.growth.wake = Some(self.growth.wake.map_or(at, |old| old.min(at)));
     }
-
-    /// The name of the next node: one that was asked for and did not come, or else the lowest free number. The same world
-    /// gives the same names, so that a request that is made again after a crash names the same node. A name is free only
-    /// when nothing of that name can be there: no object, no pod bound to it, nothing under way.
-    fn name(&mut self, index: usize, pool: &Pool) -> String {
-        let mut lost = self
-            .memory
-            .requests
-            .iter()
-            .filter(|(_, r)| r.lost && r.pool == pool.spec.name);
-        let lost = lost.find(|(name, _)| self.is_free(name)).map(|(name, _)| name.clone());
-        let name = lost.unwrap_or_else(|| {
-            let stem = stem(&pool.label);
-            let mut number = self.next_number.get(&index).copied().unwrap_or(0);
-            while !self.is_free(&format!("{stem}-{number}")) {
-                number += 1;
-            }
-            self.next_number.insert(index, number);
-            format!("{stem}-{number}")
-        });
-        self.given.insert(name.clone());
-        name
-    }
-
-    fn is_free(&self, name: &str) -> bool {
-        let asked = self.memory.requests.get(name).is_some_and(|r| !r.lost);
-        let busy = self
-            .state
-            .guard
-            .under_way(&ObjectRef::new("v1", "Node", "", name))
-            .is_some();
-        !(asked
-            || busy
-            || self.given.contains(name)
-            || self.memory.leaving.contains_key(name)
-            || self.state.world.nodes.contains_key(name)
-            || self.census.orphaned.contains(name))
-    }
-}
-
-/// The longest beginning of a node's name: with a number it still is a label value (the hostname).
-const LONGEST_STEM: usize = 56;
-
-/// `<policy>.<pool>`; a long one is cut, and a checksum keeps it apart from others that begin alike.
-fn stem(label: &str) -> String {
-    if label.len() <= LONGEST_STEM {
-        return label.to_owned();
-    }
-    let sum = label.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let head: String = label.chars().take(LONGEST_STEM - 17).collect();
-    format!("{}-{sum:016x}", head.trim_end_matches(['.', '-']))
 }

@@ -165,10 +165,10 @@ fn decided(
     } else if waiting > 0 {
         (
             Reason::PodsWaiting,
-            format!("{waiting} unschedulable pods wait that no pool can help"),
+            format!("unschedulable pods that no pool can help: {waiting}"),
         )
     } else if coming > 0 {
-        (Reason::Provisioning, format!("{coming} nodes are on their way"))
+        (Reason::Provisioning, format!("nodes on their way: {coming}"))
     } else {
         (
             Reason::PoolsAsWanted,

@@ -65,7 +65,7 @@ fn asked(memory: &mut Memory, at: Time, node: &str, outcome: &Outcome) {
         Outcome::Skipped { message } => {
             let (pool, since) = (request.pool.clone(), request.since);
             memory.requests.remove(node);
-            if !memory.troubles.get(&pool).is_some_and(|old| since <= old.at) {
+            if memory.troubles.get(&pool).is_none_or(|old| since > old.at) {
                 let failures = memory.troubles.get(&pool).map_or(0, |t| t.failures);
                 let message = format!("the request for node {node} was not made: {message}");
                 let retry_at = at + AFTER_SKIP;

@@ -96,8 +96,20 @@ impl<'a> Turn<'a> {
         let label = seen.node.pool().unwrap_or_default();
         let ours = label.strip_prefix(&prefix).is_some_and(|pool| !pool.contains('.'));
         if ours && seen.pool.is_none() && seen.standing == Standing::Marked {
+            let timers = self.timers(seen);
             let message = format!("the policy has no pool for {POOL_LABEL}={label} any more");
-            self.unmark(seen, &NodeMemory::default(), Reason::NodeNeeded, message);
+            self.unmark(seen, &timers, Reason::NodeNeeded, &message);
+            self.result.timers.insert(seen.node.name.clone(), timers);
+        }
+    }
+
+    /// What is remembered of this very node.
+    fn timers(&self, seen: &Seen) -> NodeMemory {
+        let old = self.memory.nodes.get(&seen.node.name);
+        let old = old.filter(|timers| timers.uid == seen.node.uid);
+        NodeMemory {
+            uid: seen.node.uid.clone(),
+            ..old.cloned().unwrap_or_default()
         }
     }
 
@@ -105,11 +117,7 @@ impl<'a> Turn<'a> {
     fn look(&mut self, seen: &'a Seen<'a>, pool: usize) -> Option<Empty<'a>> {
         let node = seen.node;
         let marked = node.is_marked();
-        let old = self.memory.nodes.get(&node.name).filter(|m| m.uid == node.uid);
-        let mut timers = NodeMemory {
-            uid: node.uid.clone(),
-            ..old.cloned().unwrap_or_default()
-        };
+        let mut timers = self.timers(seen);
         let ready = node
             .ready
             .as_ref()
@@ -120,7 +128,7 @@ impl<'a> Turn<'a> {
                 timers.empty_since = None;
                 timers.marked_since = None;
                 if marked {
-                    self.unmark(seen, &timers, reason, message);
+                    self.unmark(seen, &timers, reason, &message);
                 }
             } else {
                 let since = *timers.empty_since.get_or_insert(self.now);
@@ -149,7 +157,7 @@ impl<'a> Turn<'a> {
         let needed = |message: String| Some((Reason::NodeNeeded, message));
         if seen.own_pods > 0 && self.on(Safeguard::EmptyNodesOnly) {
             let pod = seen.a_pod.map_or_else(String::new, |pod| pod.key.to_string());
-            return needed(format!("it has {} pods, such as {pod}", seen.own_pods));
+            return needed(format!("pods of its own are on it: {}, such as {pod}", seen.own_pods));
         }
         if self.memory.policy.consolidation == Consolidation::None {
             return needed("scaleDown.consolidation is None".into());
@@ -249,7 +257,7 @@ impl<'a> Turn<'a> {
             }
             return;
         }
-        if self.waits_for_retry(seen) || self.quota == 0 {
+        if seen.standing != Standing::Usable || self.waits_for_retry(seen) || self.quota == 0 {
             return;
         }
         self.quota -= 1;
@@ -289,7 +297,7 @@ impl<'a> Turn<'a> {
         self.result.deeds.push((deed, Reason::NodeEmpty, message));
     }
 
-    fn unmark(&mut self, seen: &Seen, timers: &NodeMemory, reason: Reason, message: String) {
+    fn unmark(&mut self, seen: &Seen, timers: &NodeMemory, reason: Reason, message: &str) {
         let retry_at = timers.trouble.as_ref().map(|t| t.retry_at);
         if retry_at.is_some_and(|at| self.now < at) {
             return;

@@ -3,7 +3,7 @@
 use crate::core::policy::Trigger;
 use crate::core::quantity::Milli;
 use crate::core::reason::Reason;
-use crate::core::sample::Reading;
+use crate::core::sample::{QueryError, Reading};
 use crate::core::state::Sample;
 use crate::core::time::{Span, Time};
 
@@ -29,6 +29,8 @@ pub struct Gap {
     pub value: Option<Milli>,
     /// Its time.
     pub sampled_at: Option<Time>,
+    /// How the query failed, if it did.
+    pub error: Option<QueryError>,
 }
 
 impl Gap {
@@ -38,6 +40,7 @@ impl Gap {
             message: message.into(),
             value: None,
             sampled_at: None,
+            error: None,
         }
     }
 }
@@ -87,9 +90,10 @@ pub fn gather(trigger: &Trigger, sample: Option<&Sample>, now: Time, interval: S
             Reason::NotANumber,
             format!("is {text}: guard the division in the query"),
         )),
-        Reading::Failed { error, message } => {
-            Err(Gap::new(Reason::QueryFailed, format!("failed ({error}): {message}")))
-        }
+        Reading::Failed { error, message } => Err(Gap {
+            error: Some(*error),
+            ..Gap::new(Reason::QueryFailed, format!("failed ({error}): {message}"))
+        }),
     }
 }
 
@@ -108,6 +112,7 @@ fn fresh(trigger: &Trigger, now: Time, value: Milli, sampled_at: Time) -> Result
         message,
         value: Some(value),
         sampled_at: Some(sampled_at),
+        error: None,
     })
 }
 
@@ -121,6 +126,7 @@ fn heard(silence: Span, patience: Span, value: Milli, sampled_at: Time) -> Resul
         message: format!("was last answered {} ago", seconds(silence)),
         value: Some(value),
         sampled_at: Some(sampled_at),
+        error: None,
     })
 }
 

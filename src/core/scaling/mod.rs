@@ -26,5 +26,5 @@ mod validate;
 pub use memory::{Memory, Trouble, Unsure, Written};
 pub use plan::evaluate;
 pub use report::means_the_same;
-pub use settle::{observe_target, settle};
-pub use track::{accept, forget};
+pub use settle::{observe_target, observe_unusable, settle};
+pub use track::{accept, acted_elsewhere, forget};

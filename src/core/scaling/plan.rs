@@ -85,7 +85,7 @@ fn wake(state: &mut State, now: Time, key: &PolicyKey, memory: &Memory) {
 fn refuse_gated(memory: &Memory, gate: &Gate, draft: &mut Draft) {
     if matches!(
         gate.reason,
-        Reason::TargetConflict | Reason::OtherAutoscaler | Reason::TargetNotFound
+        Reason::TargetConflict | Reason::OtherAutoscaler | Reason::TargetNotFound | Reason::TargetUnusable
     ) {
         let policy = &memory.policy;
         draft.refuse(

@@ -10,6 +10,7 @@ use crate::core::policy::{MetricTarget, Mode, ScalingPolicy, Trigger};
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::reason::Reason;
 use crate::core::report::{ConditionReport, Decision, Detail, Report, ScaleEvent, ScalingReport, TriggerReport};
+use crate::core::sample::QueryError;
 use crate::core::time::Time;
 use crate::core::world::Status;
 
@@ -158,9 +159,9 @@ fn decision(now: Time, policy: &ScalingPolicy, course: &Course) -> Decision {
 }
 
 fn trigger_report(trigger: &Trigger, said: &Said, current: Replicas) -> TriggerReport {
-    let (value, sampled_at) = match &said.datum {
-        Ok(datum) => (Some(datum.value), Some(datum.sampled_at)),
-        Err(gap) => (gap.value, gap.sampled_at),
+    let (value, sampled_at, error) = match &said.datum {
+        Ok(datum) => (Some(datum.value), Some(datum.sampled_at), None),
+        Err(gap) => (gap.value, gap.sampled_at, gap.error),
     };
     TriggerReport {
         name: trigger.name.clone(),
@@ -168,6 +169,7 @@ fn trigger_report(trigger: &Trigger, said: &Said, current: Replicas) -> TriggerR
         sampled_at,
         proposal: said.proposal,
         reason: said.reason,
+        error,
         message: phrase(trigger, said, current),
     }
 }
@@ -289,15 +291,20 @@ fn trim(number: f64, suffix: &str) -> String {
     format!("{text}{suffix}")
 }
 
-/// Whether an old report already says what the new one says. Numbers that only wiggle do not count: messages, sample values
-/// and times, and events that have become too old for any rate limit.
+/// Whether an old report already says what the new one says. Numbers that only wiggle do not count: messages of decisions,
+/// sample values and times, and events that have become too old for any rate limit. What keeps a policy from deciding at
+/// all has no such numbers, and neither has a server that cannot be asked: there another sentence is another meaning.
 #[must_use]
 pub fn means_the_same(old: &Report, new: &Report) -> bool {
     let (Detail::Scaling(before), Detail::Scaling(after)) = (&old.detail, &new.detail) else {
         return old == new;
     };
+    let undecided = before.decision.is_none() && after.decision.is_none();
     let conditions = |r: &Report| {
-        let parts = r.conditions.iter().map(|c| (c.kind.clone(), c.status, c.reason));
+        let parts = r.conditions.iter().map(|c| {
+            let told = undecided.then(|| c.message.clone());
+            (c.kind.clone(), c.status, c.reason, told)
+        });
         parts.collect::<Vec<_>>()
     };
     old.policy == new.policy
@@ -310,7 +317,7 @@ pub fn means_the_same(old: &Report, new: &Report) -> bool {
             .all(|event: &ScaleEvent| before.history.contains(event))
 }
 
-type TriggerMeaning<'a> = (&'a str, Option<Replicas>, Reason);
+type TriggerMeaning<'a> = (&'a str, Option<Replicas>, Reason, Option<QueryError>, Option<&'a str>);
 type DecisionMeaning<'a> = (
     Replicas,
     Replicas,
@@ -321,7 +328,10 @@ type DecisionMeaning<'a> = (
 
 fn meaning(decision: Option<&Decision>) -> Option<DecisionMeaning<'_>> {
     let d = decision?;
-    let triggers = d.triggers.iter();
-    let triggers = triggers.map(|t| (t.name.as_str(), t.proposal, t.reason)).collect();
+    let triggers = d.triggers.iter().map(|t| {
+        let told = (t.error == Some(QueryError::UnknownServer)).then_some(t.message.as_str());
+        (t.name.as_str(), t.proposal, t.reason, t.error, told)
+    });
+    let triggers = triggers.collect();
     Some((d.from, d.desired, d.proposed, d.limited_by, triggers))
 }

@@ -25,7 +25,17 @@ pub fn observe_target(state: &mut State, _at: Time, object: ObjectRef, target: O
         }
     }
     touch(state, &object);
+    state.world.unusable_targets.remove(&object);
     state.world.targets.insert(object, target);
+}
+
+/// A target cannot be read or scaled. What was seen of it before is not relied upon any more.
+pub fn observe_unusable(state: &mut State, object: ObjectRef, message: String) {
+    if state.by_target.contains_key(&object) {
+        touch(state, &object);
+        state.world.targets.remove(&object);
+        state.world.unusable_targets.insert(object, message);
+    }
 }
 
 fn seen(memory: &mut Memory, target: Option<&Target>, busy: bool) {

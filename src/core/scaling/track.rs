@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::memory::Memory;
-use crate::core::names::{ObjectRef, PolicyKey, QueryKey};
+use crate::core::names::{ObjectRef, PolicyKey, QueryKey, Uid};
 use crate::core::policy::ScalingPolicy;
 use crate::core::report::ScaleEvent;
 use crate::core::state::State;
@@ -45,6 +45,14 @@ pub fn accept(state: &mut State, _at: Time, policy: ScalingPolicy, history: Vec<
     touch(state, &target);
 }
 
+/// Another replica acts for this policy: the history that comes with its next event counts, and not what is remembered here.
+/// What is seen of its target goes on.
+pub fn acted_elsewhere(state: &mut State, key: &PolicyKey) {
+    if let Some(memory) = state.scaling.get_mut(key) {
+        memory.policy.meta.uid = Uid::default();
+    }
+}
+
 /// A ScalingPolicy is gone or cannot be used any more: its target stays as it is.
 pub fn forget(state: &mut State, key: &PolicyKey) {
     if let Some(old) = state.scaling.remove(key) {
@@ -78,6 +86,7 @@ fn unlink_target(state: &mut State, key: &PolicyKey, target: &ObjectRef) {
         if policies.is_empty() {
             state.by_target.remove(target);
             state.world.targets.remove(target);
+            state.world.unusable_targets.remove(target);
         }
     }
     touch(state, target);

@@ -49,6 +49,9 @@ pub(super) fn validate<'a>(state: &'a State, memory: &Memory) -> Result<&'a Targ
         let (reason, message) = conflict_message(policy, &older);
         return gate(GateKind::Stalled, reason, message);
     }
+    if let Some(message) = state.world.unusable_targets.get(&policy.target) {
+        return gate(GateKind::Stalled, Reason::TargetUnusable, message.clone());
+    }
     let target = match state.world.targets.get(&policy.target) {
         None => {
             let message = format!("{} has not been looked at yet", policy.target);
@@ -56,7 +59,7 @@ pub(super) fn validate<'a>(state: &'a State, memory: &Memory) -> Result<&'a Targ
         }
         Some(None) => {
             let message = format!(
-                "{} ({}) does not exist: create it, or correct spec.target",
+                "{} ({}) does not exist: create it, or correct spec.scaleTargetRef",
                 policy.target, policy.target.api_version
             );
             return gate(GateKind::Stalled, Reason::TargetNotFound, message);

@@ -227,12 +227,13 @@ impl Run<'_> {
     /// Asks for the branch and fetches its commit; none when it is the one last seen.
     fn receive(&self, repo: &gix::Repository) -> Result<Option<ObjectId>, GitError> {
         let full_ref = self.target.full_ref.as_str();
+        let wanted = self.request.commit.as_deref().unwrap_or(full_ref);
         let explain = |err: gix::Error| self.explain(&err);
         let remote = repo
             .remote_at(self.target.url.as_str())
             .and_then(|remote| {
                 remote.with_fetch_tags(gix::remote::fetch::Tags::None).with_refspecs(
-                    [format!("+{full_ref}:refs/homeostat/tip").as_str()],
+                    [format!("+{wanted}:refs/homeostat/tip").as_str()],
                     gix::remote::Direction::Fetch,
                 )
             })
@@ -242,12 +243,15 @@ impl Run<'_> {
         let prepared = connection
             .prepare_fetch(Discard, ref_map::Options::default())
             .map_err(explain)?;
-        let tip = prepared.ref_map().remote_refs.iter().find_map(|remote_ref| {
-            let (name, target, peeled) = remote_ref.unpack();
-            (name == full_ref)
-                .then(|| peeled.or(target).map(ToOwned::to_owned))
-                .flatten()
-        });
+        let tip = match &self.request.commit {
+            Some(id) => ObjectId::from_hex(id.as_bytes()).ok(),
+            None => prepared.ref_map().remote_refs.iter().find_map(|remote_ref| {
+                let (name, target, peeled) = remote_ref.unpack();
+                (name == full_ref)
+                    .then(|| peeled.or(target).map(ToOwned::to_owned))
+                    .flatten()
+            }),
+        };
         let Some(tip) = tip else {
             drop(prepared);
             return Err(self.no_branch(&remote));
@@ -303,7 +307,10 @@ impl Run<'_> {
             tree::Problem::Interrupted(err) => self.explain(&gix::Error::from_error(err)),
         })?;
         Ok(Fetched {
-            revision_text: format!("{}@sha1:{revision}", self.request.branch),
+            revision_text: match self.request.branch.as_str() {
+                "" => format!("HEAD@sha1:{revision}"),
+                branch => format!("{branch}@sha1:{revision}"),
+            },
             revision,
             committed_at: content.committed_at,
             subject: content.subject,

@@ -76,12 +76,14 @@ impl Credentials {
 pub struct Request {
     /// `https://`, `http://` or `file://`, without user or password.
     pub url: String,
-    /// The branch, without `refs/heads/`.
+    /// The branch, without `refs/heads/`; empty for the one that the repository's HEAD names.
     pub branch: String,
     /// The directory in the repository to read; empty for all of it.
     pub path: String,
     /// The commit the caller already has read at this path. While the branch still points to it nothing is fetched.
     pub last_seen: Option<String>,
+    /// This very commit is wanted, wherever the branch points to by now.
+    pub commit: Option<String>,
     /// How to log in.
     pub credentials: Credentials,
     /// Certificate authorities in PEM. When set only these are trusted, otherwise those of the system.
@@ -100,6 +102,7 @@ impl Request {
             branch: branch.into(),
             path: String::new(),
             last_seen: None,
+            commit: None,
             credentials: Credentials::None,
             ca: None,
             timeout: Duration::from_mins(1),
@@ -115,6 +118,7 @@ impl fmt::Debug for Request {
             .field("branch", &self.branch)
             .field("path", &self.path)
             .field("last_seen", &self.last_seen)
+            .field("commit", &self.commit)
             .field("credentials", &self.credentials)
             .field("ca", &self.ca.as_ref().map(|_| "…"))
             .field("timeout", &self.timeout)
@@ -185,7 +189,10 @@ impl Target {
     pub fn check(request: &Request) -> Result<Self, GitError> {
         let shown = shown_url(&request.url);
         let url = check_url(request, &shown)?;
-        let full_ref = format!("refs/heads/{}", request.branch);
+        let full_ref = match request.branch.as_str() {
+            "" => "HEAD".to_owned(),
+            branch => format!("refs/heads/{branch}"),
+        };
         if request.branch.starts_with('-') || gix::validate::reference::name(full_ref.as_str().into()).is_err() {
             return Err(GitError::InvalidBranch {
                 branch: printable(&request.branch, 200),
@@ -355,12 +362,14 @@ mod tests {
 
     #[test]
     fn branches() {
-        for bad in ["", "a..b", "-x", "a b", "a~1", "x.lock", "a\nb"] {
+        for bad in ["a..b", "-x", "a b", "a~1", "x.lock", "a\nb"] {
             assert!(
                 Target::check(&Request::new("https://git.example.com/a", bad)).is_err(),
                 "{bad}"
             );
         }
         assert!(Target::check(&Request::new("https://git.example.com/a", "feature/x")).is_ok());
+        let head = Target::check(&Request::new("https://git.example.com/a", "")).unwrap();
+        assert_eq!(head.full_ref, "HEAD", "no branch: the one that HEAD names");
     }
 }

@@ -1,47 +1,48 @@
 //! The OperatorConfig named `default`: Prometheus servers with their Secrets, and limits.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject};
+use kube::runtime::watcher::Event as Change;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 
 use super::call;
-use super::status::{StatusWriter, resource_of};
+use super::feed::Feed;
+use super::status::resource_of;
 use super::watch::{WatchBackoff, Watching, drive, key_of_dynamic};
 use crate::api::OperatorConfig;
 use crate::api::convert::{self, Invalid};
 use crate::api::operator_config::PrometheusServer;
 use crate::core::event::Event;
-use crate::core::names::{PolicyKey, PolicyKind};
+use crate::core::names::{PolicyKey, PolicyKind, Uid};
 use crate::core::policy::Limits;
-use crate::core::reason::Reason;
-use crate::core::report::{ConditionReport, Detail, Report};
-use crate::core::world::Status;
 use crate::edge::prometheus::client::{Auth, PrometheusClient, Secret as Hidden, ServerConfig};
 use crate::edge::prometheus::poller::Servers;
 
 /// The one OperatorConfig that is read.
 const NAME: &str = "default";
-/// Secrets are read again after this time, so that a rotated token is used.
+/// Secrets are read again after this time, so that a rotated token is used …
 const SECRETS_EVERY: Duration = Duration::from_secs(60);
+/// … and after this one while something is missing.
+const SECRETS_SOON: Duration = Duration::from_secs(5);
 
 /// Keeps the servers and the limits as the OperatorConfig says. Secrets are those of the operator's own namespace.
-pub async fn run(
-    client: Client,
-    namespace: String,
-    servers: watch::Sender<Servers>,
-    status: StatusWriter,
-    around: Watching,
-) {
+pub async fn run(client: Client, namespace: String, servers: watch::Sender<Option<Servers>>, around: Watching) {
     let (latest, mut changed) = watch::channel::<Option<DynamicObject>>(None);
+    let (listed, mut all_seen) = watch::channel(false);
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(PolicyKind::OperatorConfig));
-    let stream = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
+    let stream = watcher(api, watcher::Config::default())
+        .backoff(WatchBackoff::default())
+        .inspect_ok(move |change| {
+            if matches!(change, Change::InitDone) {
+                listed.send_replace(true);
+            }
+        });
     let watching = drive(
         stream.boxed(),
         None,
@@ -64,19 +65,22 @@ pub async fn run(
         client,
         namespace,
         servers,
-        configs: Vec::new(),
+        feed: around.feed.clone(),
+        in_use: BTreeMap::new(),
+        said: None,
+        limits: None,
     };
     let applying = async {
+        if all_seen.wait_for(|all| *all).await.is_err() {
+            return;
+        }
         loop {
             let object = changed.borrow_and_update().clone();
-            let (limits, report) = reader.apply(object).await;
-            if let Some(limits) = limits {
-                around.feed.send(Event::Limits(limits)).await;
-            }
-            if let Some(report) = report {
-                status.send(report).await;
-            }
-            let again = tokio::time::timeout(SECRETS_EVERY, changed.changed()).await;
+            let again = match reader.apply(object).await {
+                true => SECRETS_EVERY,
+                false => SECRETS_SOON,
+            };
+            let again = tokio::time::timeout(again, changed.changed()).await;
             if matches!(again, Ok(Err(_))) {
                 return;
             }
@@ -91,60 +95,144 @@ pub async fn run(
 struct Reader {
     client: Client,
     namespace: String,
-    servers: watch::Sender<Servers>,
-    configs: Vec<ServerConfig>,
+    servers: watch::Sender<Option<Servers>>,
+    feed: Feed,
+    /// The servers that could be used, as they were written and as they were understood.
+    in_use: BTreeMap<String, (PrometheusServer, ServerConfig, PrometheusClient)>,
+    said: Option<Event>,
+    limits: Option<Limits>,
+}
+
+/// Why a server cannot be used.
+struct Problem {
+    invalid: Invalid,
+    /// It will pass by itself: what was understood before still counts.
+    passes: bool,
 }
 
 impl Reader {
-    /// Takes over what the object says. What cannot be used changes nothing, and is said in the status.
-    async fn apply(&mut self, object: Option<DynamicObject>) -> (Option<Limits>, Option<Report>) {
+    /// Takes over what the object says; false when some of it could not be used. That stops nothing else: the other servers
+    /// are asked, and what cannot be read for now stays as it was.
+    async fn apply(&mut self, object: Option<DynamicObject>) -> bool {
+        let key = PolicyKey::new(PolicyKind::OperatorConfig, "", NAME);
         let Some(object) = object else {
-            self.publish(Vec::new(), BTreeMap::new());
-            return (Some(Limits::default()), None);
+            self.in_use.clear();
+            let advice = format!(
+                "there is no OperatorConfig named {NAME}: create it, with the Prometheus server in spec.prometheus"
+            );
+            self.publish(BTreeMap::new(), advice);
+            self.limit(Limits::default()).await;
+            self.say(Event::PolicyGone(key)).await;
+            return true;
         };
         let generation = object.metadata.generation.unwrap_or(0);
-        let read = async {
-            let config: OperatorConfig = convert::typed(object)?;
-            let limits = convert::limits(&config)?;
-            let (mut configs, mut clients) = (Vec::new(), BTreeMap::new());
-            for (i, server) in config.spec.prometheus.iter().enumerate() {
-                let field = format!("spec.prometheus[{i}]");
-                let config = self.server(&field, server).await?;
-                let client = PrometheusClient::new(&config);
-                let client = client.map_err(|e| Invalid {
-                    field,
-                    problem: e.to_string(),
-                })?;
-                clients.insert(config.name.clone(), client);
-                configs.push(config);
+        let uid = Uid(object.uid().unwrap_or_default());
+        let problem = match convert::typed::<OperatorConfig>(object) {
+            Err(invalid) => {
+                if self.servers.borrow().is_none() {
+                    self.publish(
+                        BTreeMap::new(),
+                        format!("OperatorConfig {NAME} cannot be used: {invalid}"),
+                    );
+                }
+                Some(format!("{invalid}; what was in use before stays in use"))
             }
-            Ok::<_, Invalid>((limits, configs, clients))
+            Ok(config) => {
+                let limits = match convert::limits(&config) {
+                    Ok(limits) => {
+                        self.limit(limits).await;
+                        None
+                    }
+                    Err(invalid) => Some(invalid),
+                };
+                let first = limits.or(self.read_servers(&config).await);
+                first.map(|invalid| format!("{invalid}; everything else is in use"))
+            }
         };
-        match read.await {
-            Ok((limits, configs, clients)) => {
-                self.publish(configs, clients);
-                (Some(limits), Some(report(generation, None)))
+        let fine = problem.is_none();
+        self.say(match problem {
+            None => Event::ConfigAccepted { key, uid, generation },
+            Some(message) => Event::PolicyInvalid {
+                key,
+                generation,
+                message,
+                uid,
+                target: None,
+            },
+        })
+        .await;
+        fine
+    }
+
+    async fn limit(&mut self, limits: Limits) {
+        if self.limits.as_ref() != Some(&limits) {
+            self.limits = Some(limits.clone());
+            self.feed.send(Event::Limits(limits)).await;
+        }
+    }
+
+    /// Says only what is new.
+    async fn say(&mut self, event: Event) {
+        if self.said.as_ref() != Some(&event) {
+            self.said = Some(event.clone());
+            self.feed.send(event).await;
+        }
+    }
+
+    /// Takes over the servers; the first problem, if there is one.
+    async fn read_servers(&mut self, config: &OperatorConfig) -> Option<Invalid> {
+        let (mut in_use, mut servers, mut first) = (BTreeMap::new(), BTreeMap::new(), None);
+        for (i, written) in config.spec.prometheus.iter().enumerate() {
+            let name = written.name.clone();
+            let before = self.in_use.remove(&name).filter(|(was, ..)| was == written);
+            let usable = match (self.server(&format!("spec.prometheus[{i}]"), written).await, before) {
+                (Ok(new), Some(old)) if new == old.1 => Ok(old),
+                (Ok(new), _) => PrometheusClient::new(&new)
+                    .map(|client| (written.clone(), new, client))
+                    .map_err(|e| invalid(&format!("spec.prometheus[{i}]"), e.to_string())),
+                (Err(problem), Some(old)) if problem.passes => Ok(old),
+                (Err(problem), _) => Err(problem.invalid),
+            };
+            match usable {
+                Ok(used) => {
+                    servers.insert(name.clone(), Ok(used.2.clone()));
+                    in_use.insert(name, used);
+                }
+                Err(problem) => {
+                    servers.insert(name, Err(format!("OperatorConfig {NAME}: {problem}")));
+                    first = first.or(Some(problem));
+                }
             }
-            Err(invalid) => (None, Some(report(generation, Some(&invalid)))),
         }
+        self.in_use = in_use;
+        let names: Vec<&str> = servers.keys().map(String::as_str).collect();
+        let advice = format!(
+            "OperatorConfig {NAME} has no Prometheus server of this name (it has: {}): add it there, or correct the trigger's \
+             prometheus.server",
+            names.join(", ")
+        );
+        self.publish(servers, advice);
+        first
     }
 
-    fn publish(&mut self, configs: Vec<ServerConfig>, clients: BTreeMap<String, PrometheusClient>) {
-        if configs != self.configs {
-            self.configs = configs;
-            self.servers.send_replace(Arc::new(clients));
-        }
+    fn publish(&self, by_name: BTreeMap<String, Result<PrometheusClient, String>>, unknown: String) {
+        let now = Servers { by_name, unknown };
+        self.servers.send_if_modified(|old| {
+            let changed = old.as_ref() != Some(&now);
+            *old = Some(now);
+            changed
+        });
     }
 
-    async fn server(&self, field: &str, written: &PrometheusServer) -> Result<ServerConfig, Invalid> {
-        let invalid = |problem: String| Invalid {
-            field: field.to_owned(),
-            problem,
+    async fn server(&self, field: &str, written: &PrometheusServer) -> Result<ServerConfig, Problem> {
+        let wrong = |problem: String| Problem {
+            invalid: invalid(field, problem),
+            passes: false,
         };
         let timeout = match &written.timeout {
             Some(text) => text
                 .span()
-                .map_err(|e| invalid(e.to_string()))?
+                .map_err(|e| wrong(e.to_string()))?
                 .as_millis()
                 .unsigned_abs(),
             None => 10_000,
@@ -158,7 +246,7 @@ impl Reader {
                     password: self.secret(field, &basic.name, "password").await?,
                 },
                 _ => {
-                    return Err(invalid(
+                    return Err(wrong(
                         "auth must have exactly one of bearerTokenSecretRef, basicAuthSecretRef".into(),
                     ));
                 }
@@ -173,42 +261,38 @@ impl Reader {
         })
     }
 
-    async fn secret(&self, field: &str, name: &str, key: &str) -> Result<Hidden, Invalid> {
-        let invalid = |problem: String| Invalid {
-            field: format!("{field}.auth"),
-            problem,
+    async fn secret(&self, field: &str, name: &str, key: &str) -> Result<Hidden, Problem> {
+        let namespace = &self.namespace;
+        let wrong = |problem: String| Problem {
+            invalid: invalid(&format!("{field}.auth"), problem),
+            passes: false,
         };
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let secret = call(format!("read Secret {}/{name}", self.namespace), api.get(name)).await;
-        let secret = secret.map_err(|e| invalid(e.to_string()))?;
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secret = match call(format!("read Secret {namespace}/{name}"), api.get(name)).await {
+            Ok(secret) => secret,
+            Err(error) if error.code() == Some(404) => {
+                return Err(wrong(format!(
+                    "there is no Secret {namespace}/{name}: create it there, with the key {key}"
+                )));
+            }
+            Err(error) => {
+                return Err(Problem {
+                    passes: true,
+                    ..wrong(error.to_string())
+                });
+            }
+        };
         let bytes = secret.data.as_ref().and_then(|d| d.get(key));
-        let missing = || {
-            invalid(format!(
-                "Secret {}/{} has no key {key}",
-                self.namespace,
-                secret.name_any()
-            ))
-        };
-        let text = String::from_utf8(bytes.ok_or_else(missing)?.0.clone());
+        let bytes = bytes.ok_or_else(|| wrong(format!("Secret {namespace}/{name} has no key {key}: add it")))?;
+        let text = String::from_utf8(bytes.0.clone());
         text.map(Hidden)
-            .map_err(|_| invalid(format!("key {key} of Secret {name} is not text")))
+            .map_err(|_| wrong(format!("key {key} of Secret {namespace}/{name} is not text")))
     }
 }
 
-fn report(generation: i64, invalid: Option<&Invalid>) -> Report {
-    let policy = PolicyKey::new(PolicyKind::OperatorConfig, "", NAME);
-    match invalid {
-        Some(invalid) => Report::invalid(&policy, generation, &invalid.to_string()),
-        None => Report {
-            policy,
-            generation,
-            conditions: vec![ConditionReport {
-                kind: "Ready".into(),
-                status: Status::True,
-                reason: Reason::Accepted,
-                message: "in use".into(),
-            }],
-            detail: Detail::None,
-        },
+fn invalid(field: &str, problem: String) -> Invalid {
+    Invalid {
+        field: field.to_owned(),
+        problem,
     }
 }

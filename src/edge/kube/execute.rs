@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::feed::Feed;
-use super::provider::{NodeRequest, ProviderError, provider};
+use super::provider::{NodeProvider, NodeRequest, ProviderError, provider};
 use super::{CallError, FIELD_MANAGER, call, convert, scale};
 use crate::core::event::Outcome;
 use crate::core::names::{ObjectKey, ObjectRef, PolicyKey, Uid};
 use crate::core::plan::{Action, Deed};
+use crate::core::policy::ProviderKind;
 use crate::core::world::REMOVAL_TAINT;
 use crate::operator::lease::Leadership;
 
@@ -62,7 +63,11 @@ impl Executor {
         }
         match &action.what {
             Deed::Scale { target, uid, from, to } => match scale::resource(&self.client, target).await {
-                Ok(resource) => {
+                Ok(None) => Outcome::Conflict {
+                    message: format!("the cluster does not know kind {} any more", target.kind),
+                    found: None,
+                },
+                Ok(Some(resource)) => {
                     let api = scale::api(self.client.clone(), &resource, target);
                     scale::set(&api, target, uid, *from, *to).await
                 }
@@ -81,11 +86,7 @@ impl Executor {
                     pool: pool.clone(),
                     template: (**template).clone(),
                 };
-                outcome(
-                    provider(kind, self.client.clone(), self.feed.clone())
-                        .create(request)
-                        .await,
-                )
+                outcome(self.provider(kind).create(request).await)
             }
             Deed::MarkNode { node, uid } => self.set_mark(node, uid, true).await,
             Deed::UnmarkNode { node, uid } => self.set_mark(node, uid, false).await,
@@ -95,11 +96,7 @@ impl Executor {
                 provider: kind,
                 ..
             } => match self.still_removable(node, uid).await {
-                Ok(()) => outcome(
-                    provider(kind, self.client.clone(), self.feed.clone())
-                        .delete(node, uid)
-                        .await,
-                ),
+                Ok(()) => outcome(self.provider(kind).delete(node, uid).await),
                 Err(outcome) => outcome,
             },
             Deed::Evict { pod, uid, .. } => self.evict(pod, uid).await,
@@ -110,6 +107,10 @@ impl Executor {
                 uid,
             } => self.restore(object, source, revision, uid.as_ref()).await,
         }
+    }
+
+    fn provider(&self, kind: &ProviderKind) -> Box<dyn NodeProvider> {
+        provider(kind, self.client.clone(), self.feed.clone(), self.leadership.clone())
     }
 
     /// By the eviction API, so that PodDisruptionBudgets hold. Written by hand: kube 5.0 misnames `deleteOptions`, so that
@@ -166,6 +167,7 @@ impl Executor {
         if node.uid().as_deref() != Some(uid.0.as_str()) {
             return gone(name);
         }
+        let version = node.resource_version().unwrap_or_default();
         let old = node.spec.and_then(|s| s.taints).unwrap_or_default();
         let mut new: Vec<Value> = old
             .iter()
@@ -175,8 +177,9 @@ impl Executor {
         if marked {
             new.push(json!({"key": REMOVAL_TAINT, "effect": "NoSchedule"}));
         }
+        // Without taints there is no member to compare with: then the whole node must be as it was.
         let unchanged = if old.is_empty() {
-            json!({"op": "test", "path": "/metadata/uid", "value": uid.0})
+            json!({"op": "test", "path": "/metadata/resourceVersion", "value": version})
         } else {
             json!({"op": "test", "path": "/spec/taints", "value": old})
         };

@@ -8,6 +8,7 @@ pub mod feed;
 pub mod health;
 pub mod policies;
 pub mod provider;
+pub mod rivals;
 pub mod scale;
 pub mod status;
 pub mod targets;
@@ -26,7 +27,7 @@ pub const FIELD_MANAGER: &str = "homeostat";
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The API server answered with an error.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", words(source))]
     Api {
         /// What was tried.
         what: String,
@@ -41,6 +42,14 @@ pub enum CallError {
     },
 }
 
+/// The API server's own words, without the rest of its answer.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 impl CallError {
     /// The HTTP status of the answer, if there was one.
     #[must_use]
@@ -52,6 +61,12 @@ impl CallError {
             },
             Self::Timeout { .. } => None,
         }
+    }
+
+    /// Whether the server answered, and does not know the kind.
+    #[must_use]
+    pub fn is_unknown_kind(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Discovery(_)))
     }
 
     /// Whether the request may have been carried out although no clear answer came.

@@ -2,11 +2,12 @@
 
 use futures::StreamExt;
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::status::resource_of;
 use super::watch::{ViewPart, WatchBackoff, Watching, drive, key_of_dynamic};
+use super::{CallError, call};
 use crate::api::convert;
 use crate::core::event::Event;
 use crate::core::names::{PolicyKey, PolicyKind};
@@ -44,4 +45,19 @@ pub fn spawn(client: &Client, around: &Watching) {
             move |key| Some(Event::PolicyGone(PolicyKey::new(kind, key.namespace, key.name))),
         ));
     }
+}
+
+/// Every policy as it is stored now.
+///
+/// # Errors
+/// The API server does not answer, or refuses.
+pub async fn list(client: &Client) -> Result<Vec<Event>, CallError> {
+    let mut events = Vec::new();
+    for kind in POLICIES {
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(kind));
+        let list = call(format!("list every {kind}"), api.list(&ListParams::default())).await?;
+        let there = list.into_iter().filter(|o| o.metadata.deletion_timestamp.is_none());
+        events.extend(there.map(|object| convert::event(kind, object)));
+    }
+    Ok(events)
 }

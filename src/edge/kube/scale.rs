@@ -24,20 +24,22 @@ pub fn known_resource(target: &ObjectRef) -> Option<ApiResource> {
     Some(ApiResource::from_gvk_with_plural(&gvk, plural))
 }
 
-/// The API of a target's kind.
+/// The API of a target's kind; `None` where the server does not know the kind.
 ///
 /// # Errors
-/// The server does not know the kind, or does not answer.
-pub async fn resource(client: &Client, target: &ObjectRef) -> Result<ApiResource, CallError> {
+/// The server does not answer.
+pub async fn resource(client: &Client, target: &ObjectRef) -> Result<Option<ApiResource>, CallError> {
     if let Some(known) = known_resource(target) {
-        return Ok(known);
+        return Ok(Some(known));
     }
     let (group, version) = target.api_version.split_once('/').unwrap_or(("", &target.api_version));
     let gvk = GroupVersionKind::gvk(group, version, &target.kind);
     let what = format!("find kind {} of {}", target.kind, target.api_version);
-    call(what, discovery::pinned_kind(client, &gvk))
-        .await
-        .map(|(resource, _)| resource)
+    match call(what, discovery::pinned_kind(client, &gvk)).await {
+        Ok((resource, _)) => Ok(Some(resource)),
+        Err(error) if error.code() == Some(404) || error.is_unknown_kind() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The objects of a target's kind in its namespace.

@@ -47,12 +47,18 @@ pub(super) fn read(status: u16, body: &[u8]) -> Reading {
         return if (200..300).contains(&status) {
             failed(
                 QueryError::Malformed,
-                format!("the server's answer is not Prometheus' JSON; it begins with: {start}"),
+                format!(
+                    "the server's answer is not Prometheus' JSON: check its url in the OperatorConfig (the answer begins \
+                     with: {start})"
+                ),
             )
         } else {
             failed(
                 QueryError::Status,
-                format!("the server answered with HTTP {status}: {start}"),
+                format!(
+                    "the server answered with HTTP {status}: {} (it says: {start})",
+                    advice(status)
+                ),
             )
         };
     };
@@ -66,12 +72,29 @@ pub(super) fn read(status: u16, body: &[u8]) -> Reading {
                 "timeout" | "canceled" => QueryError::Timeout,
                 _ => QueryError::Status,
             };
-            failed(error, format!("Prometheus says {kind} (HTTP {status}): {text}"))
+            let advice = match error {
+                QueryError::BadQuery => "correct the trigger's query",
+                QueryError::Timeout => "make the query lighter",
+                _ => advice(status),
+            };
+            failed(
+                error,
+                format!("{advice}; Prometheus says {kind} (HTTP {status}): {text}"),
+            )
         }
         _ => failed(
             QueryError::Malformed,
             "the server's answer has neither data nor an error",
         ),
+    }
+}
+
+/// What to look at after an answer without a body of Prometheus' own.
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "check its auth in the OperatorConfig",
+        400..500 => "check its url in the OperatorConfig",
+        _ => "is the server, or a proxy before it, overloaded or starting?",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -66,11 +67,17 @@ pub struct ServerError {
     pub problem: String,
 }
 
-/// A client of one server. Cheap to clone.
+/// A client of one server. Cheap to clone; equal are those that were cloned from one another.
 #[derive(Clone)]
 pub struct PrometheusClient {
-    client: Client,
+    client: Arc<Client>,
     timeout: Duration,
+}
+
+impl PartialEq for PrometheusClient {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.client, &other.client)
+    }
 }
 
 impl PrometheusClient {
@@ -92,7 +99,7 @@ impl PrometheusClient {
             .map_err(|e| err(e.to_string()))?;
         let client = Client::from(http, &config.url).map_err(|e| err(e.to_string()))?;
         Ok(Self {
-            client,
+            client: Arc::new(client),
             timeout: config.timeout,
         })
     }
@@ -159,7 +166,9 @@ impl PrometheusClient {
             cause = this.source();
         }
         let last = causes.pop().unwrap_or_default();
-        failed(QueryError::Unreachable, format!("no connection to the server: {last}"))
+        let url = self.client.base_url();
+        let message = format!("no connection to {url}: is it up, and its url in the OperatorConfig right? ({last})");
+        failed(QueryError::Unreachable, message)
     }
 }
 

@@ -29,13 +29,19 @@ const AT_ONCE: usize = 8;
 
 /// The queries that are wanted, and how often each.
 pub type Wanted = Vec<(QueryKey, Span)>;
-/// The servers by name.
-pub type Servers = Arc<BTreeMap<String, PrometheusClient>>;
+/// The servers that can be asked.
+#[derive(Clone, PartialEq)]
+pub struct Servers {
+    /// By name; or why one cannot be asked, and what to do.
+    pub by_name: BTreeMap<String, Result<PrometheusClient, String>>,
+    /// What is said to whoever names another one.
+    pub unknown: String,
+}
 
-/// Asks until shutdown.
+/// Asks until shutdown. Nothing is asked or answered before the servers are known.
 pub async fn run(
     mut wanted: watch::Receiver<Wanted>,
-    mut servers: watch::Receiver<Servers>,
+    mut servers: watch::Receiver<Option<Servers>>,
     feed: Feed,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -43,6 +49,7 @@ pub async fn run(
     let mut poller = Poller {
         queries: BTreeMap::new(),
         lanes: BTreeMap::new(),
+        unknown: None,
         running: JoinSet::new(),
         metrics,
     };
@@ -59,7 +66,7 @@ pub async fn run(
             }
             changed = servers.changed() => {
                 if changed.is_err() { return; }
-                poller.set_servers(&servers.borrow_and_update().clone());
+                poller.set_servers(servers.borrow_and_update().clone());
             }
             () = tokio::time::sleep_until(next) => {
                 for (key, reading) in poller.start_due() {
@@ -82,24 +89,78 @@ struct Query {
     running: bool,
 }
 
-/// One server: its client, how many queries it takes at once, and how it fares.
+/// One server: its client (or why there is none), how many queries it takes at once, and how it fares.
 struct Lane {
-    client: PrometheusClient,
+    client: Result<PrometheusClient, String>,
     permits: Arc<Semaphore>,
     backoff: Backoff,
-    away: Option<(Instant, QueryError)>,
+    away: Option<(Instant, QueryError, String)>,
+    answered: Option<Instant>,
 }
+
+impl Lane {
+    fn new(client: Result<PrometheusClient, String>) -> Self {
+        Self {
+            client,
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(30)),
+            away: None,
+            answered: None,
+        }
+    }
+
+    /// Why it cannot be asked now.
+    fn obstacle(&self, now: Instant) -> Option<Reading> {
+        if let Err(problem) = &self.client {
+            return Some(failed(QueryError::UnknownServer, problem));
+        }
+        let (_, error, message) = self.away.as_ref().filter(|(until, ..)| now < *until)?;
+        Some(failed(*error, message))
+    }
+
+    /// Learns from an answer to what was asked at `began`. A server that answers others meanwhile is not away: then it is
+    /// the query that is too heavy.
+    fn learn(&mut self, reading: &Reading, began: Instant) {
+        let now = Instant::now();
+        let (error, message) = match reading {
+            Reading::Failed { error, message } => (*error, message),
+            _ => {
+                (self.away, self.answered) = (None, Some(now));
+                return self.backoff.reset();
+            }
+        };
+        let is_away = match error {
+            QueryError::Unreachable => true,
+            QueryError::Timeout => self.answered.is_none_or(|at| at < began),
+            _ => {
+                (self.away, self.answered) = (None, Some(now));
+                return self.backoff.reset();
+            }
+        };
+        if is_away && self.away.as_ref().is_none_or(|(until, ..)| *until <= now) {
+            self.away = Some((now + self.backoff.next_delay(), error, message.clone()));
+        }
+    }
+}
+
+/// A query that was asked: what it said, and how long it took.
+type Asked = (QueryKey, Reading, Duration);
 
 struct Poller {
     queries: BTreeMap<QueryKey, Query>,
     lanes: BTreeMap<String, Lane>,
-    running: JoinSet<(QueryKey, Reading, Duration)>,
+    /// What is said of servers that are not known; `None` until any are.
+    unknown: Option<String>,
+    running: JoinSet<Asked>,
     metrics: Metrics,
 }
 
 impl Poller {
     fn next_due(&self) -> Instant {
         let idle = Instant::now() + Duration::from_secs(60);
+        if self.unknown.is_none() {
+            return idle;
+        }
         self.queries
             .values()
             .filter(|q| !q.running)
@@ -126,22 +187,13 @@ impl Poller {
         }
     }
 
-    fn set_servers(&mut self, servers: &BTreeMap<String, PrometheusClient>) {
+    fn set_servers(&mut self, servers: Option<Servers>) {
+        let Some(servers) = servers else { return };
+        self.unknown = Some(servers.unknown);
         self.lanes = servers
-            .iter()
-            .map(|(name, client)| {
-                let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-                let permits = Arc::new(Semaphore::new(AT_ONCE));
-                (
-                    name.clone(),
-                    Lane {
-                        client: client.clone(),
-                        permits,
-                        backoff,
-                        away: None,
-                    },
-                )
-            })
+            .by_name
+            .into_iter()
+            .map(|(name, client)| (name, Lane::new(client)))
             .collect();
         // Whoever was told that the server is unknown or away is answered anew.
         let now = Instant::now();
@@ -159,25 +211,24 @@ impl Poller {
                 continue;
             }
             query.next = next_tick(key, query.interval, now);
-            let Some(lane) = self.lanes.get(&key.server) else {
-                let message = format!(
-                    "no OperatorConfig has a Prometheus server named {}: add it there",
-                    key.server
-                );
-                answered.push((key.clone(), failed(QueryError::UnknownServer, message)));
-                continue;
+            let lane = self.lanes.get(&key.server);
+            let unknown = || {
+                let message = self.unknown.as_deref().unwrap_or_default();
+                failed(QueryError::UnknownServer, message)
             };
-            if let Some((until, error)) = lane.away
-                && now < until
-            {
-                answered.push((
-                    key.clone(),
-                    failed(error, "the server does not answer; it will be tried again"),
-                ));
-                continue;
-            }
+            let (lane, client) = match lane.map(|lane| (lane, lane.obstacle(now), &lane.client)) {
+                Some((lane, None, Ok(client))) => (lane, client),
+                Some((_, Some(reading), _)) => {
+                    answered.push((key.clone(), reading));
+                    continue;
+                }
+                _ => {
+                    answered.push((key.clone(), unknown()));
+                    continue;
+                }
+            };
             query.running = true;
-            let (key, client, permits) = (key.clone(), lane.client.clone(), Arc::clone(&lane.permits));
+            let (key, client, permits) = (key.clone(), client.clone(), Arc::clone(&lane.permits));
             self.running.spawn(async move {
                 let _permit = permits.acquire_owned().await;
                 let began = Instant::now();
@@ -197,23 +248,9 @@ impl Poller {
         if let Some(query) = self.queries.get_mut(key) {
             query.running = false;
         }
-        let Some(lane) = self.lanes.get_mut(&key.server) else {
-            return;
-        };
-        match reading {
-            Reading::Failed {
-                error: error @ (QueryError::Unreachable | QueryError::Timeout),
-                ..
-            } => {
-                let now = Instant::now();
-                if lane.away.is_none_or(|(until, _)| until <= now) {
-                    lane.away = Some((now + lane.backoff.next_delay(), *error));
-                }
-            }
-            _ => {
-                lane.away = None;
-                lane.backoff.reset();
-            }
+        if let Some(lane) = self.lanes.get_mut(&key.server) {
+            let began = Instant::now().checked_sub(took).unwrap_or_else(Instant::now);
+            lane.learn(reading, began);
         }
     }
 

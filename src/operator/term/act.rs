@@ -2,36 +2,39 @@
 //! at once; outcomes go back to the engine.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::api::{GROUP, VERSION};
+use super::tell::{Teller, announced, done};
 use crate::core::event::{Event, Outcome};
 use crate::core::names::{ObjectRef, PolicyKey};
-use crate::core::plan::{Action, Deed, Plan, Refusal};
+use crate::core::plan::{Action, Deed, Plan};
 use crate::core::policy::Mode;
 use crate::core::report::Report;
-use crate::core::time::Time;
+use crate::core::state::State;
 use crate::edge::kube::events::{Notice, Notices};
 use crate::edge::kube::execute::Executor;
 use crate::edge::kube::feed::Feed;
 use crate::edge::kube::status::StatusWriter;
+use crate::operator::explain::describe;
 use crate::telemetry::metrics::Metrics;
 
 /// Actions under way at once.
 const AT_ONCE: usize = 16;
 /// After the signal, actions that are under way get this long.
 const GRACE: Duration = Duration::from_secs(8);
+/// After that, what was learnt from them is stored within this time.
+const LAST_REPORTS: Duration = Duration::from_secs(3);
 
 /// Carries out plans.
 pub(super) struct Actor {
     executor: Executor,
     status: StatusWriter,
-    notices: Notices,
+    teller: Teller,
     feed: Feed,
     again: mpsc::Sender<ObjectRef>,
     metrics: Metrics,
@@ -52,7 +55,7 @@ impl Actor {
         Self {
             executor,
             status,
-            notices,
+            teller: Teller::new(notices),
             feed,
             again,
             metrics,
@@ -61,36 +64,43 @@ impl Actor {
         }
     }
 
-    /// Starts what the plan says; does not wait for it.
-    pub(super) async fn carry_out(&mut self, plan: Arc<Plan>) {
+    /// Starts what the plan says; does not wait for it. The state is the engine's, after the step.
+    pub(super) async fn carry_out(&mut self, plan: &Plan, state: &State) {
         while self.running.try_join_next().is_some() {}
         for refusal in &plan.refusals {
-            tracing::info!(policy = %refusal.policy, subject = %refusal.subject, verb = refusal.verb,
-                reason = %refusal.reason, message = refusal.message, "refused");
-            self.notices.send(refused(refusal, plan.at));
+            tracing::info!(policy = %refusal.policy, verb = refusal.verb, subject = %refusal.subject,
+                reason = %refusal.reason, because = refusal.message, "refused");
         }
+        self.teller.plan(plan, state);
         let mut intents: BTreeMap<&PolicyKey, &Report> = BTreeMap::new();
         for report in &plan.reports {
-            let evicts = |a: &Action| a.policy == report.policy && matches!(a.what, Deed::Evict { .. });
-            if plan.actions.iter().any(evicts) {
+            if holds_intent(plan, report) {
                 intents.insert(&report.policy, report);
             } else {
                 self.status.send(report.clone()).await;
             }
         }
         for action in &plan.actions {
+            let notice = announced(action, plan.at, state);
+            let verb = action.what.verb();
+            let decision = if action.mode == Mode::DryRun {
+                "would act"
+            } else {
+                "decided"
+            };
+            tracing::info!(trace_id = %action.id, policy = %action.policy, verb, subject = %action.what.subject(),
+                reason = %action.reason, because = action.message, "{decision}");
             if action.mode == Mode::DryRun {
-                tracing::info!(policy = %action.policy, verb = action.what.verb(), message = action.message, "would act");
-                self.notices.send(announced(action, plan.at, None));
+                self.teller.notices().send(notice);
                 continue;
             }
             let intent = intents.get(&action.policy).map(|r| (*r).clone());
-            self.start(action.clone(), intent, plan.at);
+            self.start(action.clone(), intent, notice);
         }
     }
 
-    fn start(&mut self, action: Action, intent: Option<Report>, at: Time) {
-        let (executor, status, notices) = (self.executor.clone(), self.status.clone(), self.notices.clone());
+    fn start(&mut self, action: Action, intent: Option<Report>, notice: Notice) {
+        let (executor, status, notices) = (self.executor.clone(), self.status.clone(), self.teller.notices());
         let (feed, again, metrics) = (self.feed.clone(), self.again.clone(), self.metrics.clone());
         let permits = Arc::clone(&self.permits);
         self.running.spawn(async move {
@@ -108,11 +118,9 @@ impl Actor {
                 }
             };
             metrics.acted(&action, &outcome, began.elapsed().as_secs_f64());
-            tracing::info!(policy = %action.policy, id = %action.id, verb = action.what.verb(),
-                subject = %action.what.subject(), reason = %action.reason, message = action.message,
-                outcome = ?outcome, "acted");
+            log(&action, &outcome);
             if !matches!(outcome, Outcome::Skipped { .. }) {
-                notices.send(announced(&action, at, Some(&outcome)));
+                notices.send(done(notice, &action, &outcome));
             }
             let unclear = !matches!(outcome, Outcome::Done | Outcome::Skipped { .. });
             feed.send(Event::Outcome {
@@ -135,52 +143,30 @@ impl Actor {
             tracing::warn!("actions were still under way at the end; their objects are looked at anew next time");
         }
     }
-}
 
-/// The policy as an object.
-fn object_of(policy: &PolicyKey) -> ObjectRef {
-    ObjectRef::new(
-        &format!("{GROUP}/{VERSION}"),
-        policy.kind.as_str(),
-        &policy.namespace,
-        &policy.name,
-    )
-}
-
-fn refused(refusal: &Refusal, at: Time) -> Notice {
-    Notice {
-        regarding: object_of(&refusal.policy),
-        uid: None,
-        related: Some(refusal.subject.clone()),
-        warning: true,
-        reason: refusal.reason.as_str().into(),
-        action: format!("Refuse{}", refusal.verb),
-        note: refusal.message.clone(),
-        at,
+    /// Stores what a last plan reports; its actions are left to whoever leads next, and so are reports that speak of them.
+    pub(super) async fn last_reports(&self, plan: &Plan) {
+        let reports = plan.reports.iter().filter(|r| !holds_intent(plan, r));
+        let stored = futures::future::join_all(reports.map(|report| self.status.store(report.clone())));
+        if tokio::time::timeout(LAST_REPORTS, stored).await.is_err() {
+            tracing::warn!("the last statuses were not all written in time");
+        }
     }
 }
 
-/// What was done, or in dry-run mode would have been.
-fn announced(action: &Action, at: Time, outcome: Option<&Outcome>) -> Notice {
-    let (warning, note) = match outcome {
-        None => (false, format!("would: {}", action.message)),
-        Some(Outcome::Done) => (false, action.message.clone()),
-        Some(
-            Outcome::Conflict { message, .. }
-            | Outcome::Blocked { message }
-            | Outcome::Failed { message }
-            | Outcome::Unknown { message }
-            | Outcome::Skipped { message },
-        ) => (true, format!("{}: not done: {message}", action.message)),
-    };
-    Notice {
-        regarding: object_of(&action.policy),
-        uid: None,
-        related: Some(action.what.subject()),
-        warning,
-        reason: action.reason.as_str().into(),
-        action: action.what.verb().into(),
-        note,
-        at,
+/// The report records the intent of a destructive action of this plan.
+fn holds_intent(plan: &Plan, report: &Report) -> bool {
+    let evicts = |a: &Action| a.policy == report.policy && matches!(a.what, Deed::Evict { .. });
+    plan.actions.iter().any(evicts)
+}
+
+fn log(action: &Action, outcome: &Outcome) {
+    let (verb, subject, result) = (action.what.verb(), action.what.subject(), describe(outcome));
+    if *outcome == Outcome::Done {
+        tracing::info!(trace_id = %action.id, policy = %action.policy, verb, %subject, reason = %action.reason,
+            because = action.message, outcome = result, "acted");
+    } else {
+        tracing::warn!(trace_id = %action.id, policy = %action.policy, verb, %subject, reason = %action.reason,
+            because = action.message, outcome = result, "not done");
     }
 }

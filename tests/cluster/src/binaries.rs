@@ -86,7 +86,7 @@ pub fn operator() -> Result<PathBuf> {
         .map_err(Error)
 }
 
-/// In the profile and the target folder of the running program. The whole workspace and a test are named so that Cargo chooses
+/// In the profile and the target folder of the running program. The whole workspace and the demo are named so that Cargo chooses
 /// the same features of every crate as for the tests, and compiles none of them twice.
 fn build_operator() -> Result<PathBuf> {
     let exe = std::env::current_exe().map_err(|e| Error::new("find the target folder", e))?;
@@ -105,6 +105,8 @@ fn build_operator() -> Result<PathBuf> {
             "--workspace",
             "--bin",
             "homeostat",
+            "--test",
+            "cluster",
             "--profile",
             profile,
             "--target-dir",

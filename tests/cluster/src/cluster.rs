@@ -26,6 +26,8 @@ pub struct Options {
     pub controller_manager: Vec<String>,
     /// Whether kwok runs: fake nodes and pods come to life.
     pub kwok: bool,
+    /// The users whose every request the API server writes to [`Cluster::audit_log`].
+    pub audited: Vec<String>,
 }
 
 impl Default for Options {
@@ -33,6 +35,7 @@ impl Default for Options {
         Self {
             controller_manager: Vec::new(),
             kwok: true,
+            audited: Vec::new(),
         }
     }
 }
@@ -69,6 +72,9 @@ impl Cluster {
             kwok: port::free()?,
         };
         config::write_keys_and_tokens(&binaries, &path)?;
+        if !options.audited.is_empty() {
+            config::write_audit_policy(&path, &options.audited)?;
+        }
         let mut cluster = Self {
             binaries,
             options,
@@ -165,6 +171,12 @@ impl Cluster {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.path
+    }
+
+    /// What audited users asked of the API server, one JSON object a line; written before each answer is sent.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.path.join("audit.log")
     }
 
     /// The programs that it runs.

@@ -8,7 +8,8 @@ use homeostat::core::names::ObjectKey;
 use homeostat::core::plan::{Action, Plan};
 use homeostat::core::world::{OwnIdentity, ViewState};
 
-use super::bench::{Answer, Bench, START, change, condition, key, pod, policy, short, span};
+use super::bench::{Answer, Bench, short};
+use super::forms::{START, change, condition, key, pod, policy, span};
 
 #[test]
 fn cases() {

@@ -5,7 +5,8 @@ use homeostat::core::guard::Safeguard;
 use homeostat::core::names::ObjectKey;
 use homeostat::core::world::{OwnIdentity, ViewState};
 
-use super::bench::{Answer, Bench, change, pod, policy, span};
+use super::bench::{Answer, Bench};
+use super::forms::{change, pod, policy, span};
 
 /// Tells the story with and without the safeguard; the promise must hold with it only.
 fn needed(safeguard: Safeguard, story: impl Fn(&mut Bench) -> bool) {

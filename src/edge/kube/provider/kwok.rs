@@ -15,23 +15,26 @@ use crate::core::event::Event;
 use crate::core::quantity::Resources;
 use crate::core::time::Span;
 use crate::core::world::POOL_LABEL;
+use crate::operator::lease::Leadership;
 
 /// Creates and deletes fake Node objects.
 #[derive(Clone)]
 pub struct Kwok {
     nodes: Api<core::Node>,
     feed: Feed,
+    leadership: Leadership,
     delay: Duration,
 }
 
 impl Kwok {
     /// A provider whose nodes appear after the given delay.
     #[must_use]
-    pub fn new(client: Client, feed: Feed, delay: Span) -> Self {
+    pub fn new(client: Client, feed: Feed, leadership: Leadership, delay: Span) -> Self {
         let delay = Duration::from_millis(delay.as_millis().max(0).unsigned_abs());
         Self {
             nodes: Api::all(client),
             feed,
+            leadership,
             delay,
         }
     }
@@ -64,6 +67,10 @@ impl NodeProvider for Kwok {
             let later = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(later.delay).await;
+                // Who has lost leadership meanwhile leaves it to the next leader to ask again.
+                if !later.leadership.is_leader_now() {
+                    return;
+                }
                 if let Err(error) = later.create_now(&request).await {
                     let message = error.to_string();
                     later

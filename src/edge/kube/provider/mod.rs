@@ -8,6 +8,7 @@ use kube::Client;
 use super::feed::Feed;
 use crate::core::names::Uid;
 use crate::core::policy::{NodeTemplate, ProviderKind};
+use crate::operator::lease::Leadership;
 
 pub use kwok::Kwok;
 
@@ -47,8 +48,8 @@ pub trait NodeProvider: Send + Sync {
 
 /// The provider of a policy.
 #[must_use]
-pub fn provider(kind: &ProviderKind, client: Client, feed: Feed) -> Box<dyn NodeProvider> {
+pub fn provider(kind: &ProviderKind, client: Client, feed: Feed, leadership: Leadership) -> Box<dyn NodeProvider> {
     match kind {
-        ProviderKind::Kwok { registration_delay } => Box::new(Kwok::new(client, feed, *registration_delay)),
+        ProviderKind::Kwok { registration_delay } => Box::new(Kwok::new(client, feed, leadership, *registration_delay)),
     }
 }

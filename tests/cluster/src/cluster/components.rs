@@ -47,7 +47,17 @@ impl Component {
         let file = |name: &str| dir.join(name).display().to_string();
         let flags = match self {
             Self::Etcd => etcd(dir, ports),
-            Self::ApiServer => api_server(dir, ports),
+            Self::ApiServer => {
+                let mut flags = api_server(dir, ports);
+                if !options.audited.is_empty() {
+                    flags.extend([
+                        format!("--audit-policy-file={}", file("audit-policy.yaml")),
+                        format!("--audit-log-path={}", file("audit.log")),
+                        "--audit-log-mode=blocking".into(),
+                    ]);
+                }
+                flags
+            }
             Self::ControllerManager => {
                 let mut flags = vec![
                     format!("--kubeconfig={}", file("controller-manager.kubeconfig")),

@@ -38,6 +38,21 @@ pub(super) fn write_keys_and_tokens(binaries: &Binaries, dir: &Path) -> Result<(
     fs::write(dir.join("tokens.csv"), TOKENS).map_err(|e| Error::new("write tokens", e))
 }
 
+/// Every request of these users, and of nobody else.
+pub(super) fn write_audit_policy(dir: &Path, users: &[String]) -> Result<()> {
+    let users = users.iter().map(|u| format!("'{u}'")).collect::<Vec<_>>().join(", ");
+    let policy = format!(
+        "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {{level: Metadata, users: [{users}]}}
+- {{level: None}}
+"
+    );
+    fs::write(dir.join("audit-policy.yaml"), policy).map_err(|e| Error::new("write the audit policy", e))
+}
+
 pub(super) fn write_kubeconfig(path: &Path, url: &str, ca: &Path, token: &str) -> Result<()> {
     let text = format!(
         "apiVersion: v1
