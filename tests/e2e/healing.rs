@@ -206,8 +206,11 @@ async fn namespace_budget(stage: &Stage) {
     });
     let message = refused.await.unwrap();
     assert!(message.contains("2 of 2 healing actions within 1h"), "{message}");
-    let evicted = ward.evicted();
-    assert_eq!(evicted.len(), 2, "{evicted:?} of {sick:?}");
+    let both = wait::until("the two that the budget allows", LIMIT, || async {
+        (ward.evicted().len() >= 2).then_some(())
+    });
+    both.await.unwrap();
+    assert_eq!(ward.evicted().len(), 2, "{:?} of {sick:?}", ward.evicted());
 }
 
 /// Much breaks at once: nothing is healed until it has been calm for a while.

@@ -146,7 +146,9 @@ async fn killed_at_random(stage: &Stage) {
     stage.apply(&policy.replace("wait: 4s", "wait: 1s")).await;
     stage.apply(&deployment("web", 1, "10m")).await;
     stage.gauges.set("load", 50.0);
-    stage.apply(&scaling("web", "sum(load)", "")).await;
+    let policy = scaling("web", "sum(load)", "");
+    let policy = policy.replace("stabilizationWindowSeconds: 3", "stabilizationWindowSeconds: 0");
+    stage.apply(&policy).await;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let over = Arc::new(AtomicBool::new(false));
     let unrest = tokio::spawn(unrest(stage.gauges.clone(), Arc::clone(&over)));

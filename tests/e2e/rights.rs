@@ -92,7 +92,7 @@ async fn heals(stage: &Stage) {
     ward.gone(&pod).await;
 }
 
-/// A node comes for a pod without room, is marked and goes when it is empty.
+/// A node comes for a pod without room, is marked and goes when it is empty and a minute old. Nothing else may land on it.
 async fn sizes_pools(stage: &Stage) {
     let policy = "apiVersion: homeostat.dev/v1alpha1
 kind: NodePoolPolicy
@@ -100,10 +100,14 @@ metadata: {name: general}
 spec:
   provider: {kwok: {}}
   pools:
-  - {name: big, minNodes: 0, maxNodes: 2, template: {capacity: {cpu: '16', memory: 32Gi, pods: '110'}}}
+  - {name: big, minNodes: 0, maxNodes: 2, template: {taints: [{key: large, effect: NoSchedule}], capacity: {cpu: '16', memory: 32Gi, pods: '110'}}}
   scaleDown: {unneededFor: 3s}";
     stage.apply(policy).await;
-    stage.apply(&deployment("large", 1, "12")).await;
+    let large = |replicas| {
+        deployment("large", replicas, "12")
+            .replace("spec: {containers", "spec: {tolerations: [{key: large}], containers")
+    };
+    stage.apply(&large(1)).await;
     let nodes = || async {
         let api: Api<k8s_openapi::api::core::v1::Node> = Api::all(stage.client.clone());
         let list = api
@@ -115,8 +119,10 @@ spec:
     if let Err(error) = come.await {
         panic!("{error}; {:#}", stage.status("NodePoolPolicy", "general").await);
     }
-    stage.apply(&deployment("large", 0, "12")).await;
-    let gone = wait::until("the node to go", LIMIT, || async { (nodes().await == 0).then_some(()) });
+    stage.apply(&large(0)).await;
+    let gone = wait::until("the node to go", 2 * LIMIT, || async {
+        (nodes().await == 0).then_some(())
+    });
     if let Err(error) = gone.await {
         panic!("{error}; {:#}", stage.status("NodePoolPolicy", "general").await);
     }
