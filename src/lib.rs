@@ -5,6 +5,7 @@
 //! virtual time. Everything that talks to the world is behind the feature `cluster`.
 
 pub mod core;
+pub mod sim;
 
 #[cfg(feature = "cluster")]
 pub mod api;

@@ -88,11 +88,11 @@ pub struct HealingBudget {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::rule(
-        "has(self.when.drift) ? self.remedies.all(r, !has(r.do.evict)) : true",
+        "!has(self.when) || !has(self.when.drift) || !has(self.remedies) || self.remedies.all(r, !has(r.do) || !has(r.do.evict))",
         "drift is healed by do: {restore: {}}; evict is for pods",
     ).field_path(".remedies"),
     validation = rules::rule(
-        "has(self.when.pod) ? self.remedies.all(r, !has(r.do.restore)) : true",
+        "!has(self.when) || !has(self.when.pod) || !has(self.remedies) || self.remedies.all(r, !has(r.do) || !has(r.do.restore))",
         "pods are healed by do: {evict: {}}; restore is for drift",
     ).field_path(".remedies")
 )]

@@ -23,7 +23,7 @@ use super::scalar::{DurationText, QuantityText};
     derive = "PartialEq",
     doc = "Sizes the node pools of one provider: adds nodes for pods that find no room, and gives back nodes that are not needed.",
     validation = rules::rule(
-        "self.spec.pools.all(p, self.metadata.name.size() + p.name.size() <= 62)",
+        "!has(self.spec.pools) || self.spec.pools.all(p, !has(p.name) || self.metadata.name.size() + p.name.size() <= 62)",
         "the names of the policy and of a pool must together have at most 62 characters, since nodes bear both in one label; shorten one of them",
     ),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes"),
@@ -82,7 +82,7 @@ pub struct KwokProvider {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::rule(
-        "self.maxNodes >= (has(self.minNodes) ? self.minNodes : 0)",
+        "!has(self.maxNodes) || self.maxNodes >= (has(self.minNodes) ? self.minNodes : 0)",
         "maxNodes must be at least minNodes; raise maxNodes or lower minNodes",
     ).field_path(".maxNodes")
 )]
@@ -112,11 +112,11 @@ pub struct Pool {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::rule(
-        "['cpu', 'memory', 'pods'].all(r, r in self.capacity)",
+        "!has(self.capacity) || ['cpu', 'memory', 'pods'].all(r, r in self.capacity)",
         "capacity must have cpu, memory and pods, such as {cpu: \"4\", memory: 16Gi, pods: \"110\"}",
     ).field_path(".capacity"),
     validation = rules::rule(
-        "!has(self.allocatable) || self.allocatable.all(r, r in self.capacity)",
+        "!has(self.allocatable) || !has(self.capacity) || self.allocatable.all(r, r in self.capacity)",
         "allocatable must not name resources that capacity does not have",
     ).field_path(".allocatable")
 )]

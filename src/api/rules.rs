@@ -1,7 +1,8 @@
 //! The CEL rules that several kinds share. Each has a message that says what to write instead.
 //!
 //! The server limits what rules may cost, by the maxima in the schema: every string, list and map that a rule looks at needs
-//! one.
+//! one. A rule asks with `has()` even for required members: of an object that lacks one, stored under an older definition, the
+//! server would otherwise refuse every status.
 
 use kube::core::{Reason, Rule};
 

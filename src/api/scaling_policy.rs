@@ -55,7 +55,7 @@ use super::scaling_status::ScalingPolicyStatus;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::rule(
-        "self.maxReplicas >= (has(self.minReplicas) ? self.minReplicas : 1)",
+        "!has(self.maxReplicas) || self.maxReplicas >= (has(self.minReplicas) ? self.minReplicas : 1)",
         "maxReplicas must be at least minReplicas (1 where it is omitted); raise maxReplicas or lower minReplicas",
     ).field_path(".maxReplicas")
 )]
@@ -110,7 +110,7 @@ pub enum Direction {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::rule(
-        "has(self.apiVersion) || self.kind in ['Deployment', 'ReplicaSet', 'StatefulSet']",
+        "has(self.apiVersion) || !has(self.kind) || self.kind in ['Deployment', 'ReplicaSet', 'StatefulSet']",
         "apiVersion must be set for kinds other than Deployment, ReplicaSet and StatefulSet, such as argoproj.io/v1alpha1",
     ).field_path(".kind")
 )]

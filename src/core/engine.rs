@@ -85,7 +85,11 @@ impl Engine {
         for key in &keys {
             draft.begin(key);
             if let Some(invalid) = state.invalid.get(key) {
-                let report = Report::invalid(key, invalid.generation, &invalid.message);
+                let mut report = Report::invalid(key, invalid.generation, &invalid.message);
+                // What it remembers stays in its status, for when it can be used again.
+                if let Some(old) = state.reports.get(key) {
+                    report.detail = old.detail.clone();
+                }
                 draft.report(state, report, Report::eq);
                 continue;
             }

@@ -117,8 +117,11 @@ async fn a_bad_commit_is_refused_with_file_and_line_and_what_was_applied_is_kept
     // A restart in that state: what was applied before is found again by its id.
     let mut operator = operator;
     operator.process.kill();
+    stage.delete("v1", "ConfigMap", &kept(next)).await;
     let _operator = stage.operator("two").await;
-    stage.still_keeps(&kept(next)).await;
+    stage
+        .comes_back("v1", "ConfigMap", &kept(next), "/data/value", &json!("1"))
+        .await;
     repo.remove("bad/one.yaml");
     repo.remove("bad/two.yaml");
     let mended = repo.push("mended");
@@ -150,9 +153,23 @@ async fn trouble_with_the_repository_and_mass_deletion_cost_nothing() {
     let words = ["keep-0.yaml:1", "ServiceAccount default/default", "forbidden"];
     stage.stalls("weak", "Rejected", &words).await;
 
+    a_repository_is_read_from_a_server(&stage).await;
     the_repository_goes_away(&stage, &repo).await;
     much_is_removed(&stage, &repo, &first).await;
     a_suspended_source_rests(&stage).await;
+}
+
+/// By http, and only what is below the path.
+async fn a_repository_is_read_from_a_server(stage: &Stage) {
+    let remote = Repo::empty();
+    remote.write("prod/map.yaml", config_map("remote", "1"));
+    remote.write("test/map.yaml", config_map("elsewhere", "1"));
+    let revision = remote.push("first");
+    let url = remote.serve().await;
+    stage.apply(&source("remote", &url, "  path: prod\n")).await;
+    stage.applies("remote", &revision).await;
+    stage.still_keeps("remote").await;
+    assert_eq!(stage.read("v1", "ConfigMap", "default", "elsewhere").await, Value::Null);
 }
 
 async fn the_repository_goes_away(stage: &Stage, repo: &Repo) {

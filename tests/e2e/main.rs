@@ -13,6 +13,7 @@ mod manifests;
 mod nodes;
 mod repo;
 mod restarts;
+mod rights;
 mod scale;
 mod scaling;
 mod source;

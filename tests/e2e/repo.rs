@@ -1,9 +1,14 @@
 //! A repository that a GitSource reads, and a work tree that pushes to it.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use tempfile::TempDir;
 
 /// A bare repository and a work tree that pushes to it.
@@ -35,6 +40,23 @@ impl Repo {
 
     pub fn url(&self) -> String {
         format!("file://{}", self.served().display())
+    }
+
+    /// Serves it by http until the story ends; its URL.
+    pub async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let root = self.dir.path().to_owned();
+        let answer = move |request: Request| async move {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            tokio::task::spawn_blocking(move || backend(&root, &parts, &body))
+                .await
+                .unwrap()
+        };
+        let router = Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://127.0.0.1:{port}/served.git")
     }
 
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
@@ -74,6 +96,45 @@ impl Repo {
         git(&self.work(), &["push", "-q", "-f", "origin", "HEAD:main"]);
         format!("main@sha1:{}", git(&self.work(), &["rev-parse", "HEAD"]).trim())
     }
+}
+
+/// As a web server runs `git http-backend`.
+fn backend(root: &Path, parts: &Parts, body: &[u8]) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+    };
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("REQUEST_METHOD", parts.method.as_str())
+        .env("PATH_INFO", parts.uri.path())
+        .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .env("GIT_PROTOCOL", header("git-protocol"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(body).unwrap();
+    let output = child.wait_with_output().unwrap().stdout;
+    let end = output.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
+    for line in String::from_utf8_lossy(&output[..end]).lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        if name == "Status" {
+            status = value[..3].parse().unwrap();
+        } else {
+            headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+    }
+    (status, headers, output[end + 4..].to_vec())
 }
 
 /// Runs git without anybody's configuration.

@@ -165,7 +165,9 @@ impl Stage {
     /// Deletes a ConfigMap by hand, and expects it back: what was applied is still kept.
     pub async fn still_keeps(&self, name: &str) {
         self.delete("v1", "ConfigMap", name).await;
-        self.comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name))
+        let took = self
+            .comes_back("v1", "ConfigMap", name, "/metadata/name", &json!(name))
             .await;
+        assert!(took < AT_ONCE, "{took:?}");
     }
 }

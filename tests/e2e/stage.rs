@@ -99,7 +99,10 @@ impl Stage {
             prometheus,
             gauges,
             client,
-            dir: tempfile::tempdir().unwrap(),
+            dir: tempfile::Builder::new()
+                .disable_cleanup(std::env::var_os("KEEP_LOGS").is_some())
+                .tempdir()
+                .unwrap(),
             kubeconfig,
         }
     }

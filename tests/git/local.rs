@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use homeostat::edge::git::{GitError, Limits, Outcome};
+use homeostat::edge::git::{GitError, Limits, Outcome, Request};
 
 use crate::support::{CONFIG, Reader, Repo, eventually, fails, fetched, git, paths, read};
 
@@ -310,4 +310,32 @@ fn walk(dir: &std::path::Path) -> u64 {
             if meta.is_dir() { walk(&entry.path()) } else { meta.len() }
         })
         .sum()
+}
+
+#[test]
+fn a_commit_is_found_by_its_id_wherever_the_branch_points_to() {
+    let repo = Repo::with(&[("a.yaml", CONFIG)]);
+    let first = repo.commit(&[("b.yaml", "")], "second");
+    repo.commit(&[("c.yaml", "")], "third");
+    let mut reader = Reader::new();
+    assert_eq!(
+        paths(&fetched(reader.fetch(&repo.request()))),
+        ["a.yaml", "b.yaml", "c.yaml"]
+    );
+    let request = Request {
+        commit: Some(first.clone()),
+        ..repo.request()
+    };
+    let found = fetched(reader.fetch(&request));
+    assert_eq!(found.revision_text, format!("main@sha1:{first}"));
+    assert_eq!(paths(&found), ["a.yaml", "b.yaml"]);
+    let request = Request {
+        commit: Some("0123456789012345678901234567890123456789".into()),
+        ..repo.request()
+    };
+    assert!(reader.fetch(&request).unwrap_err().is_transient());
+    assert_eq!(
+        paths(&fetched(reader.fetch(&repo.request()))),
+        ["a.yaml", "b.yaml", "c.yaml"]
+    );
 }

@@ -1,6 +1,7 @@
 //! The budget over all healing actions of a namespace, whichever policy wants them.
 
 use super::{Reason, Safeguard, State, Time};
+use crate::core::names::Uid;
 
 /// Whether the namespace may have one more healing action now.
 ///
@@ -43,6 +44,19 @@ pub fn spend(state: &mut State, namespace: &str, now: Time) {
     let spent = state.guard.spent.entry(namespace.to_owned()).or_default();
     spent.retain(|at| *at > since);
     spent.push(now);
+}
+
+/// Records what a policy did before the operator started, or under another leader; each time once, however often it is told.
+pub fn recall(state: &mut State, namespace: &str, policy: &Uid, before: &[Time]) {
+    let is_new = state.guard.recalled.insert(policy.clone());
+    let spent = state.guard.spent.entry(namespace.to_owned()).or_default();
+    if is_new {
+        spent.extend(before.iter().filter(|at| **at < state.epoch));
+    } else if let Some(last) = before.iter().max().filter(|last| !spent.contains(last)) {
+        // What another replica has done meanwhile: only the last time is exact.
+        spent.push(*last);
+    }
+    spent.sort_unstable();
 }
 
 /// Takes back one healing action that turned out not to have been done.

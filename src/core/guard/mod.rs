@@ -4,17 +4,17 @@
 mod budget;
 mod storm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{ActionId, ObjectRef};
+use super::names::{ActionId, ObjectRef, Uid};
 use super::plan::{Action, Deed};
 use super::reason::Reason;
 use super::state::State;
 use super::time::Time;
 
-pub use budget::{check_budget, refund, spend};
+pub use budget::{check_budget, recall, refund, spend};
 pub use storm::{Storm, update_storm};
 
 /// What the guard remembers.
@@ -27,6 +27,9 @@ pub struct Memory {
     pub busy: BTreeMap<ObjectRef, ActionId>,
     /// Times of healing actions, by namespace, oldest first.
     pub spent: BTreeMap<String, Vec<Time>>,
+    /// Policies whose actions of before the start are in [`Memory::spent`].
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub recalled: BTreeSet<Uid>,
     /// The storm latch.
     pub storm: Storm,
     /// Which safeguards are off; never any in the operator.

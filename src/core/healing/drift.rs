@@ -16,7 +16,7 @@ use crate::core::policy::Mode;
 use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::{Span, Time};
-use crate::core::world::{DeclaredSet, DeclaredState};
+use crate::core::world::{DeclaredSet, DeclaredState, View};
 
 /// So many restores of one object within [`HEAT_WINDOW`] are a fight (Config Sync's KNV2005 calls five rewrites a minute one).
 const FIGHT: usize = 5;
@@ -164,6 +164,14 @@ fn obstacle(
     drifted: &Drifted,
     now: Time,
 ) -> Option<(Reason, String, Option<Time>)> {
+    // What healing policies have done, and whether they cover this source, is known only when all are seen.
+    if state.guard.on(Safeguard::CompleteView) && !state.world.sees(View::Policies) {
+        let message = format!(
+            "{}: the operator does not see all policies at the moment",
+            drifted.symptom
+        );
+        return Some((Reason::ViewIncomplete, message, None));
+    }
     if let Some(heat) = memory.objects.get(&drifted.object)
         && let Some(delay) = heat.delay.filter(|d| d.retry_at > now)
     {

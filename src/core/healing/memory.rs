@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::guard;
 use crate::core::names::{PolicyKey, Uid};
 use crate::core::policy::HealingPolicy;
 use crate::core::report::{Incident, IncidentPhase, MAX_INCIDENTS};
@@ -57,7 +58,7 @@ impl Delay {
 
 impl Memory {
     fn new(policy: HealingPolicy, incidents: Vec<Incident>) -> Self {
-        let mut spent: Vec<Time> = incidents.iter().filter_map(spent_at).collect();
+        let mut spent: Vec<Time> = incidents.iter().flat_map(|i| attempted(&policy, i)).collect();
         spent.sort_unstable();
         let known = incidents.into_iter().map(|mut incident| {
             // The operator ended between intent and outcome: it may have been done, so its effect is awaited.
@@ -101,6 +102,25 @@ impl Memory {
     }
 }
 
+/// When the attempts that an incident remembers were made. Only the last one's time is known; the others lie at least the
+/// remedy's wait apart before it, so that they are taken for as late as they can have been.
+fn attempted(policy: &HealingPolicy, incident: &Incident) -> impl Iterator<Item = Time> + use<> {
+    let rule = policy.rules.iter().find(|rule| rule.name == incident.rule);
+    let waits = rule.map(|rule| rule.remedies.iter().map(|remedy| remedy.wait));
+    let wait = waits.and_then(Iterator::min).unwrap_or(Span::ZERO);
+    let attempts = i64::from(incident.attempts);
+    // One that the API refused is not among the attempts, though its time is the last.
+    let counted = if incident.phase == IncidentPhase::Blocked {
+        1..attempts + 1
+    } else {
+        0..attempts.max(1)
+    };
+    incident
+        .last_attempt
+        .into_iter()
+        .flat_map(move |last| counted.clone().map(move |n| last - wait.times(n)))
+}
+
 /// A HealingPolicy was made or changed. What is remembered goes on as long as it is the same object; `incidents` count only
 /// where nothing is remembered.
 pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
@@ -117,13 +137,8 @@ pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Ve
         },
         _ => {
             let memory = Memory::new(policy, incidents);
-            // The namespace's budget survives a restart too, as far as the incidents tell.
-            if !memory.spent.is_empty() {
-                let spent = state.guard.spent.entry(key.namespace.clone()).or_default();
-                spent.extend(&memory.spent);
-                spent.sort_unstable();
-                spent.dedup();
-            }
+            // What was done before this engine began counts in the namespace's budget too.
+            guard::recall(state, &key.namespace, &memory.policy.meta.uid, &memory.spent);
             memory
         }
     };
@@ -135,11 +150,4 @@ pub fn acted_elsewhere(state: &mut State, key: &PolicyKey) {
     if let Some(memory) = state.healing.get_mut(key) {
         memory.policy.meta.uid = Uid::default();
     }
-}
-
-/// When the last attempt used up some budget; one that the API refused did not.
-fn spent_at(incident: &Incident) -> Option<Time> {
-    incident
-        .last_attempt
-        .filter(|_| incident.phase != IncidentPhase::Blocked)
 }

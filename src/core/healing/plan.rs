@@ -72,7 +72,8 @@ fn gate(state: &State, memory: &Memory) -> Option<(Reason, String)> {
     if memory.policy.meta.suspend && state.guard.on(Safeguard::Suspend) {
         return Some((Reason::Suspended, "spec.suspend is true: nothing is healed".into()));
     }
-    let blind = [View::Pods, View::Nodes]
+    // All policies, since what others have done counts in the namespace's budget.
+    let blind = [View::Pods, View::Nodes, View::Policies]
         .into_iter()
         .find(|view| !state.world.sees(*view));
     blind.filter(|_| state.guard.on(Safeguard::CompleteView)).map(|view| {

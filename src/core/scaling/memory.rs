@@ -18,6 +18,9 @@ const FIRST_RETRY: Span = Span::from_secs(1);
 /// The longest wait after failed writes.
 const LAST_RETRY: Span = Span::from_mins(5);
 
+/// How long a target is waited for after a write of unknown outcome.
+const PATIENCE: Span = Span::from_mins(2);
+
 /// What is remembered of a ScalingPolicy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,8 +72,11 @@ pub struct Unsure {
     pub uid: Uid,
     /// The change that may have been made; `None` where it is sure that nothing was done.
     pub tried: Option<ScaleEvent>,
-    /// The target has not been seen since.
-    pub waiting: bool,
+    /// The target has not been seen since; it is waited for until then. Nobody may ever tell: a write that was not done
+    /// changes nothing, and one that was may have been seen before its answer was given up. The next write's own
+    /// precondition then finds out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_until: Option<Time>,
 }
 
 /// Writes that failed in a row.
@@ -110,6 +116,13 @@ impl Memory {
         memory
     }
 
+    /// Until when the target must be seen again before anything more.
+    #[must_use]
+    pub fn waits(&self, now: Time) -> Option<Time> {
+        let until = self.unsure.as_ref().and_then(|unsure| unsure.waiting_until);
+        until.filter(|until| now < *until)
+    }
+
     /// Remembers an own change that was confirmed.
     pub fn wrote(&mut self, uid: &Uid, event: ScaleEvent) {
         self.history.push(event);
@@ -123,11 +136,11 @@ impl Memory {
     }
 
     /// The target must be seen again before anything more.
-    pub fn wait(&mut self, uid: &Uid, tried: Option<ScaleEvent>) {
+    pub fn wait(&mut self, at: Time, uid: &Uid, tried: Option<ScaleEvent>) {
         self.unsure = Some(Unsure {
             uid: uid.clone(),
             tried,
-            waiting: true,
+            waiting_until: Some(at + PATIENCE),
         });
     }
 

@@ -73,7 +73,7 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
 /// For the next tick, or an earlier end of a back-off.
 fn wake(state: &mut State, now: Time, key: &PolicyKey, memory: &Memory) {
     let retry = memory.trouble.as_ref().map(|t| t.retry_at);
-    let times = [retry, memory.not_before, memory.fight.wake(now)];
+    let times = [retry, memory.not_before, memory.fight.wake(now), memory.waits(now)];
     let next = times
         .into_iter()
         .flatten()
@@ -220,9 +220,9 @@ fn trouble_in_words(failures: u32, message: &str) -> String {
 
 /// What stands in the way of any write now.
 fn obstacle(state: &State, now: Time, memory: &Memory) -> Option<Obstacle> {
-    if memory.unsure.as_ref().is_some_and(|u| u.waiting) {
+    if let Some(until) = memory.waits(now) {
         let message = format!(
-            "it is not known how the last write of {} ended: waiting until it is seen again",
+            "it is not known how the last write of {} ended: waiting until it is seen again, at most until {until}",
             memory.policy.target
         );
         return Some((Reason::AwaitingOutcome, message));

@@ -44,7 +44,7 @@ fn seen(memory: &mut Memory, target: Option<&Target>, busy: bool) {
         return;
     };
     if let Some(unsure) = &mut memory.unsure {
-        unsure.waiting = false;
+        unsure.waiting_until = None;
         confirm(memory, target.replicas, &target.uid);
     }
     let Some(written) = &mut memory.written else {
@@ -109,8 +109,8 @@ fn learn(memory: &mut Memory, at: Time, uid: &Uid, event: ScaleEvent, outcome: &
                 written.replaced = false;
             }
         }
-        Outcome::Conflict { .. } => memory.wait(uid, None),
-        Outcome::Unknown { .. } => memory.wait(uid, Some(event)),
+        Outcome::Conflict { .. } => memory.wait(at, uid, None),
+        Outcome::Unknown { .. } => memory.wait(at, uid, Some(event)),
         Outcome::Blocked { message } | Outcome::Failed { message } => memory.failed(at, message),
         Outcome::Skipped { .. } => memory.not_before = Some(at + memory.policy.interval.min(AFTER_SKIP)),
     }

@@ -164,6 +164,10 @@ impl Worker {
         self.keeper.speak_of(&uid, object.metadata.generation.unwrap_or(0));
         let read = Settings::read(&object).map_err(|invalid| Trouble::stalled("InvalidSpec", invalid.to_string()));
         let read = read.and_then(|settings| {
+            let known = self.settings.as_ref();
+            if let Some((_, account)) = known.filter(|(s, _)| s.service_account == settings.service_account) {
+                return Ok((settings, account.clone()));
+            }
             let account = Account::new(&self.around, &self.key.namespace, &settings.service_account);
             let account = account.map_err(|error| Trouble::retry("ClientFailed", error))?;
             Ok((settings, account))

@@ -174,9 +174,14 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(off: &[Safeguard]) -> Self {
+        Self::at(START, off)
+    }
+
+    /// A bench whose operator starts at this time.
+    pub fn at(now: Time, off: &[Safeguard]) -> Self {
         let mut bench = Self {
-            now: START,
-            engine: Engine::without(START, off),
+            now,
+            engine: Engine::without(now, off),
             pods: BTreeMap::new(),
             answers: Vec::new(),
             replacement: "ready".into(),

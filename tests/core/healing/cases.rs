@@ -136,8 +136,7 @@ impl Runner {
             "restart" => {
                 let incidents = self.bench.incidents("p");
                 let pods: Vec<_> = self.bench.pods.values().cloned().collect();
-                let mut fresh = Bench::new(&[]);
-                fresh.now = now;
+                let mut fresh = Bench::at(now, &[]);
                 fresh.reports.clone_from(&self.bench.reports);
                 fresh.replacement.clone_from(&self.bench.replacement);
                 self.bench = fresh;

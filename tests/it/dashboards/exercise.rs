@@ -150,7 +150,9 @@ impl Exercise {
         metrics.queries.get_or_create(&QueryLabels { server, outcome }).inc();
         metrics.query_seconds.observe(0.02);
         let outcome = "Written".into();
-        metrics.status_writes.get_or_create(&WriteLabels { outcome }).inc();
+        let labels = WriteLabels { outcome };
+        metrics.status_writes.get_or_create(&labels).inc();
+        metrics.notices.get_or_create(&labels).inc();
         let dir = tempfile::tempdir().unwrap();
         let bounds = Bounds {
             bytes_per_hour: 1,
