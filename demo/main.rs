@@ -91,7 +91,7 @@ async fn run(args: Args) -> ExitCode {
     let view = View::of_stdout();
     let context = args.context.clone().filter(|context| !context.is_empty());
     let (record, mut stage) = (
-        Record::new(),
+        Record::default(),
         match Stage::new() {
             Ok(stage) => stage,
             Err(error) => {
@@ -138,9 +138,9 @@ async fn perform(args: &Args, context: Option<&str>, stage: &mut Stage, record: 
     let load = Load::new(Some(0.0));
     let (eyes, replay) = (Eyes::default(), Replay::default());
     let mut tasks = JoinSet::new();
-    let began = Time::from_millis(Timestamp::now().as_millisecond());
-    let began = Time::from_millis(began.as_millis() - (record.seconds() * 1000.0) as i64);
     stage.set(context, &load, &mut tasks, &|text| view.say(text)).await?;
+    record.start();
+    let began = Time::from_millis(Timestamp::now().as_millisecond());
     let follower = Follower::new(stage.journal(), record.clone(), began);
     let client = stage.client()?;
     let watching = eyes
