@@ -114,8 +114,6 @@ impl Policies {
         if let Some(message) = &stored.invalid {
             return Event::PolicyInvalid {
                 key: key.clone(),
-                uid: stored.spec.meta().uid.clone(),
-                target: None,
                 generation: stored.spec.meta().generation,
                 message: message.clone(),
                 uid: stored.spec.meta().uid.clone(),
