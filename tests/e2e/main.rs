@@ -1,6 +1,13 @@
 //! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
 
-#![allow(clippy::doc_markdown, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::doc_markdown,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+#![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod crds;
 mod fake;

@@ -22,7 +22,7 @@ async fn killed_at_any_moment_it_repeats_nothing_and_keeps_every_bound() {
     killed_between_intent_and_outcome(&stage).await;
     killed_after_the_act(&stage).await;
     killed_at_random(&stage).await;
-    the_journal_tells_it_again(&stage).await;
+    the_journal_tells_it_again(&stage);
 }
 
 async fn leading(stage: &Stage, name: &str) -> Operator {
@@ -54,7 +54,7 @@ async fn killed_between_intent_and_outcome(stage: &Stage) {
 
     let mut operator = leading(stage, "one").await;
     ward.gone(&pod).await;
-    assert_eq!(ward.evicted(), [pod.clone()]);
+    assert_eq!(ward.evicted(), std::slice::from_ref(&pod));
     let second = stage
         .audit()
         .into_iter()
@@ -233,7 +233,7 @@ async fn watch_replicas(client: kube::Client, seen: Arc<Mutex<Vec<i32>>>) {
 }
 
 /// What the killed operators left behind gives the very same plans; what is broken is said.
-async fn the_journal_tells_it_again(stage: &Stage) {
+fn the_journal_tells_it_again(stage: &Stage) {
     let journal = stage.dir.path().join("one-journal");
     let folder = journal.display().to_string();
     let (code, text, error) = stage.homeostat(&["replay", "--journal", &folder]);

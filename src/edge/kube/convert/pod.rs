@@ -59,7 +59,7 @@ fn fill_status(result: &mut Pod, seen: &core::PodStatus) {
                     status: status(&condition.status),
                     since,
                     reason,
-                })
+                });
             }
             "PodScheduled" if condition.status == "False" && reason == "Unschedulable" => {
                 result.unschedulable_since = Some(since);
