@@ -71,6 +71,7 @@ impl Engine {
         let state = &mut self.state;
         state.seq += 1;
         expire_actions(state, now);
+        scaling::drop_unnamed(state);
         let mut keys = state.agenda.take(now);
         let mut draft = Draft::new(state.seq, now, state.epoch);
         if keys
