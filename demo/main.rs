@@ -54,6 +54,10 @@ struct Args {
     #[arg(long, env = "KEEP", num_args = 0..=1, default_missing_value = "true", default_value = "false", value_parser = flag)]
     keep: bool,
     /// Play in the existing cluster that this kubeconfig context names, and leave nothing behind there.
+    ///
+    /// The shop runs on fake nodes of its own, where no workload of yours can land, save DaemonSets that tolerate every taint
+    /// and choose no operating system; what the cluster's controllers tell of those in Events expires by itself. The demo
+    /// refuses where a Homeostat is at home or a name is taken.
     #[arg(long, env = "CONTEXT")]
     context: Option<String>,
     /// Where the report goes.
