@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
+#[path = "../contract/mod.rs"]
+mod contract;
 mod crds;
 mod fake;
 mod git;
