@@ -227,7 +227,7 @@ fn read_all(folder: &std::path::Path) -> String {
 
 fn logs_are_json_without_secrets(stage: &Stage) {
     for name in ["one", "two"] {
-        let log = std::fs::read_to_string(stage.dir.path().join(format!("{name}.log"))).unwrap();
+        let log = std::fs::read_to_string(stage.cluster.dir().join(format!("{name}.log"))).unwrap();
         for line in log.lines() {
             let parsed: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
             assert!(

@@ -78,14 +78,20 @@ impl<'a> Ward<'a> {
         pod
     }
 
-    /// Makes a pod fail, or lets it recover. One that is gone is fine.
+    /// Makes a pod fail, or lets it recover and waits until it has. One that is gone is fine.
     pub async fn sim(&self, pod: &str, how: Option<&str>) {
         let api: Api<Pod> = Api::namespaced(self.stage.client.clone(), &self.namespace);
         let patch = json!({"metadata": {"annotations": {"homeostat.dev/sim": how}}});
         match api.patch(pod, &PatchParams::default(), &Patch::Merge(patch)).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => return,
             result => drop(result.unwrap()),
         }
+        let what = format!("pod {}/{pod} to recover", self.namespace);
+        let recovered = wait::until(what, LIMIT, || async {
+            let now = api.get_opt(pod).await.ok()?;
+            (how.is_some() || now.is_none_or(|pod| is_ready(&pod))).then_some(())
+        });
+        recovered.await.unwrap();
     }
 
     /// Waits until a pod is gone.
