@@ -15,7 +15,7 @@ help: ## Show what there is to make
 
 setup: ## Install what is missing: Debian packages, cargo-deny; build the control plane (once, about 6 minutes)
 	@tools/setup $(if $(filter demo,$(MAKECMDGOALS)),,test)
-	@$(CARGO) run --quiet --package homeostat-cluster --bin homeostat-cluster build
+	@tools/build && $${CARGO_TARGET_DIR:-target}/debug/homeostat-cluster build
 
 demo: setup ## Show the main job: a real cluster, real load, faults (KEEP=1 keeps it, CONTEXT=name uses yours)
 	@tools/demo

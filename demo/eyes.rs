@@ -1,7 +1,7 @@
 //! Looks at the cluster as a user would, by the API server alone, about twice a second; feeds the shop's load with the pods that
 //! are Ready, and the record with all that changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::replay::Replay;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(400);
+/// The load that is shown is the mean of so many seconds, about as Prometheus sees it.
+const WINDOW: f64 = 3.0;
 /// What does not answer within this time is looked at the next time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -98,6 +100,7 @@ impl Eyes {
     pub async fn watch(self, client: Client, load: Load, replay: Replay, record: Record, mut journal: Follower) {
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut lately = Lately::default();
         loop {
             tick.tick().await;
             let before = self.last();
@@ -110,13 +113,13 @@ impl Eyes {
                 shop.clone()
             });
             journal.read(&seen.source.applied);
-            if seen.source.state() != before.source.state() && !seen.source.reason.is_empty() {
+            if seen.source.state() != before.source.state() && (seen.source.ready || seen.source.stalled) {
                 record.tell(of_source(&seen.source, record.seconds()));
             }
             let point = Point {
                 at: record.seconds(),
                 minute: replay.minute(),
-                load: shop.load.unwrap_or(0.0),
+                load: lately.per_second(record.seconds(), shop.arrived),
                 waiting: shop.waiting,
                 per_pod: shop.per_pod,
                 wanted: seen.wanted,
@@ -129,6 +132,25 @@ impl Eyes {
                 book.served = (shop.arrived, shop.given_up);
             });
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        }
+    }
+}
+
+/// Requests that came in, for a rate over the last seconds: single minutes of the log jump too much to be read.
+#[derive(Default)]
+struct Lately(VecDeque<(f64, f64)>);
+
+impl Lately {
+    fn per_second(&mut self, at: f64, arrived: f64) -> f64 {
+        self.0.push_back((at, arrived));
+        while self.0.get(1).is_some_and(|(then, _)| at - then >= WINDOW) {
+            self.0.pop_front();
+        }
+        let (then, before) = self.0.front().copied().unwrap_or((at, arrived));
+        if at > then {
+            (arrived - before) / (at - then)
+        } else {
+            0.0
         }
     }
 }

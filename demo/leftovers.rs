@@ -22,7 +22,7 @@ const NAMESPACES: [&str; 2] = ["shop", "homeostat-system"];
 /// ClusterRoles and their bindings that the demo makes.
 const ROLES: [&str; 2] = ["homeostat", "shop-deployer"];
 /// How long it may take until all is gone.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 /// Controllers note late that a node or a namespace is gone: their Events are looked for until none came for so long.
 const CALM: Duration = Duration::from_secs(12);
 

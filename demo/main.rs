@@ -54,6 +54,10 @@ struct Args {
     #[arg(long, env = "KEEP", num_args = 0..=1, default_missing_value = "true", default_value = "false", value_parser = flag)]
     keep: bool,
     /// Play in the existing cluster that this kubeconfig context names, and leave nothing behind there.
+    ///
+    /// The shop runs on fake nodes of its own, where no workload of yours can land, save DaemonSets that tolerate every taint
+    /// and choose no operating system; what the cluster's controllers tell of those in Events expires by itself. The demo
+    /// refuses where a Homeostat is at home or a name is taken.
     #[arg(long, env = "CONTEXT")]
     context: Option<String>,
     /// Where the report goes.
@@ -91,7 +95,7 @@ async fn run(args: Args) -> ExitCode {
     let view = View::of_stdout();
     let context = args.context.clone().filter(|context| !context.is_empty());
     let (record, mut stage) = (
-        Record::new(),
+        Record::default(),
         match Stage::new() {
             Ok(stage) => stage,
             Err(error) => {
@@ -138,9 +142,9 @@ async fn perform(args: &Args, context: Option<&str>, stage: &mut Stage, record: 
     let load = Load::new(Some(0.0));
     let (eyes, replay) = (Eyes::default(), Replay::default());
     let mut tasks = JoinSet::new();
-    let began = Time::from_millis(Timestamp::now().as_millisecond());
-    let began = Time::from_millis(began.as_millis() - (record.seconds() * 1000.0) as i64);
     stage.set(context, &load, &mut tasks, &|text| view.say(text)).await?;
+    record.start();
+    let began = Time::from_millis(Timestamp::now().as_millisecond());
     let follower = Follower::new(stage.journal(), record.clone(), began);
     let client = stage.client()?;
     let watching = eyes

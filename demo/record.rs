@@ -1,7 +1,7 @@
 //! What the demo saw: the load and the cluster over time, what Homeostat did and why, and how each act went. Written by
 //! those who watch, read by the view and the report.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use homeostat::core::time::Time;
@@ -130,26 +130,22 @@ pub struct Book {
 }
 
 /// The book, for all who write and read.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Record {
-    began: Instant,
+    began: Arc<OnceLock<Instant>>,
     book: Arc<Mutex<Book>>,
 }
 
 impl Record {
-    /// An empty one; time begins.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            book: Arc::default(),
-        }
+    /// The curtain rises: time begins.
+    pub fn start(&self) {
+        self.began.get_or_init(Instant::now);
     }
 
     /// Seconds since the beginning.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
+        self.began.get().map_or(0.0, |began| began.elapsed().as_secs_f64())
     }
 
     /// Reads or writes.

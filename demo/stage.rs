@@ -17,7 +17,7 @@ use crate::place::Place;
 use crate::repository::Repository;
 
 /// How long anything may take to come up.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// What stands. Whatever of it is there is taken down by [`Stage::clear`], however the story ended.
 pub struct Stage {
@@ -60,21 +60,7 @@ impl Stage {
         let operator = tokio::task::spawn_blocking(binaries::operator)
             .await
             .map_err(|e| Error::new("build", e))??;
-        let mut place = match context {
-            Some(context) => {
-                let place = Place::existing(context, self.dir.path()).await?;
-                self.before = Some(Before::look(&place.client).await?);
-                say(&format!(
-                    "the cluster of context {context} answers, and nothing is in the way"
-                ));
-                place
-            }
-            None => {
-                let place = Place::own().await?;
-                say("the control plane is up: etcd, API server, controller manager, scheduler");
-                place
-            }
-        };
+        let mut place = self.find_place(context, say).await?;
         place.start_kwok(self.dir.path())?;
         let place = self.place.insert(place);
         install(&place.client, self.before.as_ref()).await?;
@@ -82,22 +68,7 @@ impl Stage {
 
         let exporter = load.serve(tasks).await?;
         let metrics = port::free()?;
-        let jobs = [("shop", exporter), ("homeostat", metrics)];
-        let options = prometheus::Options {
-            interval: Duration::from_secs(1),
-            jobs: jobs
-                .map(|(job, port)| (job.into(), vec![format!("127.0.0.1:{port}")]))
-                .into(),
-        };
-        let prometheus = self
-            .prometheus
-            .insert(Prometheus::start(&place.binaries, &options).await?);
-        let config = format!(
-            "{{apiVersion: homeostat.dev/v1alpha1, kind: OperatorConfig, metadata: {{name: default}},
-  spec: {{prometheus: [{{name: default, url: '{}'}}]}}}}",
-            prometheus.url()
-        );
-        objects::apply_yaml(&place.client, &config).await?;
+        self.prometheus = Some(start_prometheus(place, [("shop", exporter), ("homeostat", metrics)]).await?);
         say("Prometheus is up and scrapes the shop");
 
         let kubeconfig = place
@@ -111,10 +82,25 @@ impl Stage {
         ready.map_err(|e| Error::new(e, format!("\n{}", running.log_tail())))?;
         say("the operator runs, with the rights of ServiceAccount homeostat-system/homeostat and no others");
 
-        let content = root().join("examples/shop");
-        self.repository = Some(Repository::create(self.dir.path(), &content)?);
+        let shop = root().join("examples/shop");
+        self.repository = Some(Repository::create(self.dir.path(), &shop)?);
         say("examples/shop is pushed to a new Git repository");
         Ok(())
+    }
+
+    async fn find_place(&mut self, context: Option<&str>, say: &impl Fn(&str)) -> Result<Place> {
+        if let Some(context) = context {
+            let place = Place::existing(context, self.dir.path()).await?;
+            self.before = Some(Before::look(&place.client).await?);
+            say(&format!(
+                "the cluster of context {context} answers, and nothing is in the way"
+            ));
+            Ok(place)
+        } else {
+            let place = Place::own().await?;
+            say("the control plane is up: etcd, API server, controller manager, scheduler");
+            Ok(place)
+        }
     }
 
     /// Applies the shop's namespace, its ServiceAccount and the GitSource, as a platform team would.
@@ -192,7 +178,7 @@ impl Stage {
         if let Some(operator) = &self.operator {
             lines.push(format!("the operator's log: {}", operator.log().display()));
         }
-        lines.iter().map(|line| format!("  {line}\n")).collect()
+        format!("  {}\n", lines.join("\n  "))
     }
 
     /// Takes everything down: processes end, and in an existing cluster everything that was made is removed. `nodes` are all
@@ -262,4 +248,22 @@ fn start_operator(place: &Place, program: &Path, kubeconfig: &Path, dir: &Path, 
         kill: false,
     };
     Guarded::start(&place.binaries, &spec)
+}
+
+/// Prometheus, scraping these jobs; the operator learns of it.
+async fn start_prometheus(place: &Place, jobs: [(&str, u16); 2]) -> Result<Prometheus> {
+    let options = prometheus::Options {
+        interval: Duration::from_secs(1),
+        jobs: jobs
+            .map(|(job, port)| (job.into(), vec![format!("127.0.0.1:{port}")]))
+            .into(),
+    };
+    let prometheus = Prometheus::start(&place.binaries, &options).await?;
+    let config = format!(
+        "{{apiVersion: homeostat.dev/v1alpha1, kind: OperatorConfig, metadata: {{name: default}},
+  spec: {{prometheus: [{{name: default, url: '{}'}}]}}}}",
+        prometheus.url()
+    );
+    objects::apply_yaml(&place.client, &config).await?;
+    Ok(prometheus)
 }

@@ -18,9 +18,9 @@ use crate::stage::Stage;
 use crate::trace::{Gap, Trace};
 
 /// How long any act may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 /// How long an act may take that follows the day: as long as the day and some more.
-const LONG: Duration = Duration::from_secs(420);
+const LONG: Duration = Duration::from_mins(7);
 /// Homeostat promises that drift is brought back within this time.
 const PROMISE: Duration = Duration::from_secs(2);
 

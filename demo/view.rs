@@ -1,6 +1,7 @@
 //! The terminal: a live picture where there is one, otherwise a line for all that happens.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _, stdout};
 use std::time::Duration;
 
 use crate::eyes::short;
@@ -188,15 +189,16 @@ impl View {
 fn lines(book: &mut Book, now: f64, numbers: bool) -> String {
     let mut text = String::new();
     for line in book.news.drain(..) {
-        text += &format!("{} {line}\n", span(now));
+        let _ = writeln!(text, "{} {line}", span(now));
     }
     if let Some(p) = book.points.last().filter(|_| numbers) {
         let day = p
             .minute
             .map(|minute| format!("{} o'clock, ", clock(minute)))
             .unwrap_or_default();
-        text += &format!(
-            "{} {day}load {:.0}/s, {:.0} wait, wanted {}, ready {}, nodes {}, git {}\n",
+        let _ = writeln!(
+            text,
+            "{} {day}load {:.0}/s, {:.0} wait, wanted {}, ready {}, nodes {}, git {}",
             span(now),
             p.load,
             p.waiting,
@@ -213,7 +215,7 @@ fn lines(book: &mut Book, now: f64, numbers: bool) -> String {
 fn redraw(frame: &[String], drawn: usize) -> usize {
     let mut text = String::from("\x1b[?7l");
     if drawn > 0 {
-        text += &format!("\x1b[{drawn}A");
+        let _ = write!(text, "\x1b[{drawn}A");
     }
     for line in frame {
         text += line;

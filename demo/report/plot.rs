@@ -192,10 +192,10 @@ fn line(panel: &Panel, axis: &Axis, curve: &Curve, points: &[Point]) -> String {
     part
 }
 
-/// Where the acts began, with their numbers; those that begin together share a line.
+/// Where the acts began, with their numbers; those that begin together stand side by side.
 fn acts(book: &Book, axis: &Axis, bottom: f64) -> String {
     let mut part = String::new();
-    let mut taken: Vec<f64> = Vec::new();
+    let mut free = 0.0;
     for (number, act) in book.acts.iter().enumerate() {
         let Some(began) = act.began else { continue };
         let x = axis.x(began.max(axis.from));
@@ -203,8 +203,7 @@ fn acts(book: &Book, axis: &Axis, bottom: f64) -> String {
             part,
             "<line class=\"act\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"14\" y2=\"{bottom:.1}\"/>"
         );
-        let crowded = taken.iter().filter(|other| (**other - x).abs() < 18.0).count();
-        let badge = x + crowded as f64 * 20.0;
+        let badge = x.max(free);
         let _ = writeln!(
             part,
             "<a href=\"#act{n}\"><circle class=\"badge\" cx=\"{badge:.1}\" cy=\"11\" r=\"9\"><title>{}</title></circle>\
@@ -212,7 +211,7 @@ fn acts(book: &Book, axis: &Axis, bottom: f64) -> String {
             text(act.name),
             n = number + 1
         );
-        taken.push(x);
+        free = badge + 20.0;
     }
     part
 }

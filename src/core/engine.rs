@@ -71,6 +71,7 @@ impl Engine {
         let state = &mut self.state;
         state.seq += 1;
         expire_actions(state, now);
+        scaling::drop_unnamed(state);
         let mut keys = state.agenda.take(now);
         let mut draft = Draft::new(state.seq, now, state.epoch);
         if keys
@@ -85,11 +86,7 @@ impl Engine {
         for key in &keys {
             draft.begin(key);
             if let Some(invalid) = state.invalid.get(key) {
-                let mut report = Report::invalid(key, invalid.generation, &invalid.message);
-                // What it remembers stays in its status, for when it can be used again.
-                if let Some(old) = state.reports.get(key) {
-                    report.detail = old.detail.clone();
-                }
+                let report = Report::invalid(key, invalid.generation, &invalid.message);
                 draft.report(state, report, Report::eq);
                 continue;
             }

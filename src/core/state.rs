@@ -53,6 +53,9 @@ pub struct State {
     pub agenda: Agenda,
     /// Which scaling policies name a target.
     pub by_target: BTreeMap<ObjectRef, BTreeSet<PolicyKey>>,
+    /// Targets that no policy named any more at some time since the last step.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unnamed: BTreeSet<ObjectRef>,
     /// Which scaling policies ask a query.
     pub by_query: BTreeMap<QueryKey, BTreeSet<PolicyKey>>,
 }

@@ -99,22 +99,21 @@ pub fn read_segment<E: From<ReplayError>>(
         let text = text.trim_end_matches('\n');
         match serde_json::from_str::<Line>(text) {
             Ok(Line::Snapshot { version, .. }) if version != VERSION => {
-                return Err(other_version(path, version.into()).into());
+                Err(other_version(path, version.into()))?;
             }
             Ok(line) => each(number, text, line)?,
             Err(problem) => {
                 if let Some(found) = version_of(text).filter(|v| *v != u64::from(VERSION)) {
-                    return Err(other_version(path, found).into());
+                    Err(other_version(path, found))?;
                 }
                 if bytes.last() != Some(&b'\n') {
                     return Ok(true);
                 }
-                return Err(ReplayError::Line {
+                Err(ReplayError::Line {
                     path: path.to_owned(),
                     line: number,
                     problem: problem.to_string(),
-                }
-                .into());
+                })?;
             }
         }
     }

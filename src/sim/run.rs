@@ -121,7 +121,8 @@ enum Happening {
     Execute {
         term: u32,
         action: Box<Action>,
-        intent: Option<Box<Report>>,
+        /// Of which step it is part, and what is stored before it.
+        intent: Option<(u64, Box<Report>)>,
     },
     Reply {
         term: u32,

@@ -1,7 +1,16 @@
 //! End to end: the operator as a process under its own ServiceAccount, on the real control plane with real Prometheus.
 
-#![allow(clippy::doc_markdown, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::doc_markdown,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+#![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
+#[path = "../contract/mod.rs"]
+mod contract;
 mod crds;
 mod fake;
 mod git;

@@ -8,6 +8,7 @@ use homeostat_cluster::{objects, wait};
 use kube::api::{Api, DeleteParams, DynamicObject};
 use serde_json::Value;
 
+use crate::contract;
 use crate::repo::Repo;
 use crate::stage::{LIMIT, Stage, deployment, scaling};
 use crate::ward::{Ward, healing};
@@ -35,6 +36,12 @@ async fn it_may_do_what_it_does_and_nothing_more() {
     let mut one = stage.operator("one").await;
     let _two = stage.operator("two").await;
     tokio::join!(scales(&stage), heals(&stage), sizes_pools(&stage), syncs(&stage));
+    let metrics = one.get("/metrics").await.unwrap();
+    let missing = contract::missing(&metrics);
+    assert!(
+        missing.is_empty(),
+        "boards and rules ask for what there is not: {missing:#?}"
+    );
     one.process.terminate(Duration::from_secs(8));
 
     let granted = granted();

@@ -16,7 +16,7 @@ use kube::api::{Api, DeleteParams, DynamicObject};
 use serde_json::Value;
 
 /// How long anything may take at most.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// Who the operator is.
 pub const ACCOUNT: &str = "system:serviceaccount:homeostat-system:homeostat";

@@ -60,7 +60,7 @@ async fn queries_are_shared_and_spread(fake: &Fake) {
     let last = &asked[asked.len() - 6..];
     let took = last[5] - last[0];
     assert!(
-        took > Duration::from_millis(4000),
+        took > Duration::from_secs(4),
         "{SHARING} policies ask once a second: 5 intervals took {took:?}"
     );
     // Within an interval each query has its own time.

@@ -36,6 +36,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
+    #[allow(clippy::needless_pass_by_value, reason = "errors and texts alike are handed over")]
     fn new(field: impl Into<String>, problem: impl ToString) -> Self {
         Self {
             field: field.into(),

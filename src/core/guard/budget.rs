@@ -46,17 +46,30 @@ pub fn spend(state: &mut State, namespace: &str, now: Time) {
     spent.push(now);
 }
 
-/// Records what a policy did before the operator started, or under another leader; each time once, however often it is told.
-pub fn recall(state: &mut State, namespace: &str, policy: &Uid, before: &[Time]) {
-    let is_new = state.guard.recalled.insert(policy.clone());
+/// Records what a policy's incidents tell of its healing actions, instead of what they told before. What was recorded when
+/// it was done here does not count twice.
+pub fn recall(state: &mut State, namespace: &str, policy: &Uid, told: &[Time], now: Time) {
+    let since = now - state.limits.healing_window;
     let spent = state.guard.spent.entry(namespace.to_owned()).or_default();
-    if is_new {
-        spent.extend(before.iter().filter(|at| **at < state.epoch));
-    } else if let Some(last) = before.iter().max().filter(|last| !spent.contains(last)) {
-        // What another replica has done meanwhile: only the last time is exact.
-        spent.push(*last);
+    let recalled = state.guard.recalled.entry(namespace.to_owned()).or_default();
+    for at in recalled.remove(policy).unwrap_or_default() {
+        take(spent, at);
     }
+    let mut done_here = spent.clone();
+    for at in recalled.values().flatten() {
+        take(&mut done_here, *at);
+    }
+    let recent = told.iter().copied().filter(|at| *at > since);
+    let new: Vec<Time> = recent.filter(|at| !take(&mut done_here, *at)).collect();
+    spent.extend(&new);
     spent.sort_unstable();
+    recalled.insert(policy.clone(), new);
+}
+
+/// Takes one of these times out; says whether it was there.
+fn take(times: &mut Vec<Time>, at: Time) -> bool {
+    let place = times.iter().position(|t| *t == at);
+    place.map(|place| times.remove(place)).is_some()
 }
 
 /// Takes back one healing action that turned out not to have been done.

@@ -4,7 +4,7 @@
 mod budget;
 mod storm;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +27,9 @@ pub struct Memory {
     pub busy: BTreeMap<ObjectRef, ActionId>,
     /// Times of healing actions, by namespace, oldest first.
     pub spent: BTreeMap<String, Vec<Time>>,
-    /// Policies whose actions of before the start are in [`Memory::spent`].
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub recalled: BTreeSet<Uid>,
+    /// What of [`Memory::spent`] comes from the incidents of policies, by namespace and policy.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub recalled: BTreeMap<String, BTreeMap<Uid, Vec<Time>>>,
     /// The storm latch.
     pub storm: Storm,
     /// Which safeguards are off; never any in the operator.

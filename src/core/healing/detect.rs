@@ -1,5 +1,4 @@
-//! What is wrong with a pod, and since when. Durations come from timestamps on the object (field survey of failure modes, P1
-//! and P8).
+//! What is wrong with a pod, and since when. Durations come from timestamps on the object.
 
 use std::collections::BTreeMap;
 

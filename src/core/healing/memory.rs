@@ -108,22 +108,16 @@ fn attempted(policy: &HealingPolicy, incident: &Incident) -> impl Iterator<Item 
     let rule = policy.rules.iter().find(|rule| rule.name == incident.rule);
     let waits = rule.map(|rule| rule.remedies.iter().map(|remedy| remedy.wait));
     let wait = waits.and_then(Iterator::min).unwrap_or(Span::ZERO);
-    let attempts = i64::from(incident.attempts);
-    // One that the API refused is not among the attempts, though its time is the last.
-    let counted = if incident.phase == IncidentPhase::Blocked {
-        1..attempts + 1
-    } else {
-        0..attempts.max(1)
-    };
-    incident
-        .last_attempt
-        .into_iter()
-        .flat_map(move |last| counted.clone().map(move |n| last - wait.times(n)))
+    // One that the API refused is not among the attempts, and its time is the last.
+    let refused = i64::from(incident.phase == IncidentPhase::Blocked);
+    let (last, attempts) = (incident.last_attempt, i64::from(incident.attempts));
+    last.into_iter()
+        .flat_map(move |last| (refused..attempts + refused).map(move |n| last - wait.times(n)))
 }
 
 /// A HealingPolicy was made or changed. What is remembered goes on as long as it is the same object; `incidents` count only
 /// where nothing is remembered.
-pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
+pub fn accept(state: &mut State, at: Time, policy: HealingPolicy, incidents: Vec<Incident>) {
     let key = policy.meta.key.clone();
     let memory = match state.healing.remove(&key) {
         Some(old) if old.policy.meta.uid == policy.meta.uid => Memory {
@@ -137,8 +131,8 @@ pub fn accept(state: &mut State, _at: Time, policy: HealingPolicy, incidents: Ve
         },
         _ => {
             let memory = Memory::new(policy, incidents);
-            // What was done before this engine began counts in the namespace's budget too.
-            guard::recall(state, &key.namespace, &memory.policy.meta.uid, &memory.spent);
+            // The namespace's budget survives a restart too, as far as the incidents tell.
+            guard::recall(state, &key.namespace, &memory.policy.meta.uid, &memory.spent, at);
             memory
         }
     };

@@ -79,7 +79,7 @@ pub enum Cause {
     Drift,
 }
 
-/// A symptom of a pod (field survey of failure modes, P1 and P8).
+/// A symptom of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PodSymptom {
     /// A container waits with reason `CrashLoopBackOff`.

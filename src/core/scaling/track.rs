@@ -78,18 +78,27 @@ fn unlink_queries(state: &mut State, policy: &ScalingPolicy, keep: &BTreeSet<Que
     }
 }
 
-/// A target that no policy names is not watched any more, so that what was seen of it must not be used again. Policies
-/// that name it too may go on now.
+/// Policies that name the target too may go on now. What was seen of it is dropped with the next step: where a policy is
+/// deleted and made again in between, whoever watches the target sees no difference and does not tell it anew.
 fn unlink_target(state: &mut State, key: &PolicyKey, target: &ObjectRef) {
     if let Some(policies) = state.by_target.get_mut(target) {
         policies.remove(key);
         if policies.is_empty() {
             state.by_target.remove(target);
-            state.world.targets.remove(target);
+            state.unnamed.insert(target.clone());
             state.world.unusable_targets.remove(target);
         }
     }
     touch(state, target);
+}
+
+/// A target that no policy names is not watched any more, so that what was seen of it must not be used again.
+pub fn drop_unnamed(state: &mut State) {
+    for target in std::mem::take(&mut state.unnamed) {
+        if !state.by_target.contains_key(&target) {
+            state.world.targets.remove(&target);
+        }
+    }
 }
 
 /// All policies that name this target have to be looked at again.

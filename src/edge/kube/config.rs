@@ -27,7 +27,7 @@ use crate::edge::prometheus::poller::Servers;
 /// The one OperatorConfig that is read.
 const NAME: &str = "default";
 /// Secrets are read again after this time, so that a rotated token is used …
-const SECRETS_EVERY: Duration = Duration::from_secs(60);
+const SECRETS_EVERY: Duration = Duration::from_mins(1);
 /// … and after this one while something is missing.
 const SECRETS_SOON: Duration = Duration::from_secs(5);
 
@@ -76,9 +76,10 @@ pub async fn run(client: Client, namespace: String, servers: watch::Sender<Optio
         }
         loop {
             let object = changed.borrow_and_update().clone();
-            let again = match reader.apply(object).await {
-                true => SECRETS_EVERY,
-                false => SECRETS_SOON,
+            let again = if reader.apply(object).await {
+                SECRETS_EVERY
+            } else {
+                SECRETS_SOON
             };
             let again = tokio::time::timeout(again, changed.changed()).await;
             if matches!(again, Ok(Err(_))) {

@@ -1,4 +1,4 @@
-//! Other autoscalers: which HorizontalPodAutoscaler names which target. Never writes.
+//! Other autoscalers: which `HorizontalPodAutoscaler` names which target. Never writes.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::core::names::{ObjectKey, ObjectRef};
 /// Which objects other autoscalers name: target → the autoscaler, such as `HorizontalPodAutoscaler shop/checkout`.
 pub type OtherScalers = BTreeMap<ObjectRef, String>;
 
-/// Watches HorizontalPodAutoscalers, so that a target which one of them names is left alone. `None` is published until all
+/// Watches `HorizontalPodAutoscalers`, so that a target which one of them names is left alone. `None` is published until all
 /// of them have been seen: before that no target may be scaled.
 pub async fn run(client: Client, rivals: channel::Sender<Option<OtherScalers>>, around: Watching) {
     let api: Api<HorizontalPodAutoscaler> = Api::all(client);

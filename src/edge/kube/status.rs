@@ -32,7 +32,7 @@ const QUEUE: usize = 4096;
 const LAST_DELAY: Duration = Duration::from_secs(30);
 /// The wait before a write that the API server refused is tried again. It refuses any status, whatever it says, of an object
 /// whose spec has a value of another type than one of the definition's rules reads: then Events and metrics must do.
-const REFUSED_DELAY: Duration = Duration::from_secs(300);
+const REFUSED_DELAY: Duration = Duration::from_mins(5);
 
 /// A report on its way, and whom to tell when it is stored.
 type Job = (Report, Option<oneshot::Sender<bool>>);
@@ -222,13 +222,12 @@ impl Writer {
         };
         let only_conditions = report.detail == Detail::None;
         let known = self.stored().get(key).cloned().filter(|_| !only_conditions);
-        let (old, keep_rest) = match known {
-            Some(known) => (known, false),
-            None => {
-                let object = call(format!("read {key}"), api.get(&key.name)).await?;
-                let has_status = object.data.get("status").is_some_and(Value::is_object);
-                (stored(&object), only_conditions && has_status)
-            }
+        let (old, keep_rest) = if let Some(known) = known {
+            (known, false)
+        } else {
+            let object = call(format!("read {key}"), api.get(&key.name)).await?;
+            let has_status = object.data.get("status").is_some_and(Value::is_object);
+            (stored(&object), only_conditions && has_status)
         };
         let Ok(body) = status_of(report, &old.conditions, clock::now()) else {
             return Ok(());

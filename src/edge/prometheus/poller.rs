@@ -122,12 +122,11 @@ impl Lane {
     /// the query that is too heavy.
     fn learn(&mut self, reading: &Reading, began: Instant) {
         let now = Instant::now();
-        let (error, message) = match reading {
-            Reading::Failed { error, message } => (*error, message),
-            _ => {
-                (self.away, self.answered) = (None, Some(now));
-                return self.backoff.reset();
-            }
+        let (error, message) = if let Reading::Failed { error, message } = reading {
+            (*error, message)
+        } else {
+            (self.away, self.answered) = (None, Some(now));
+            return self.backoff.reset();
         };
         let is_away = match error {
             QueryError::Unreachable => true,
@@ -157,7 +156,7 @@ struct Poller {
 
 impl Poller {
     fn next_due(&self) -> Instant {
-        let idle = Instant::now() + Duration::from_secs(60);
+        let idle = Instant::now() + Duration::from_mins(1);
         if self.unknown.is_none() {
             return idle;
         }

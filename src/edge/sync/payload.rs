@@ -182,6 +182,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "a test reads better so")]
     fn live(replicas: i64, managers: Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "apps/v1", "kind": "Deployment",

@@ -67,12 +67,11 @@ impl Resolver<'_> {
                 }
             };
             let id = inventory::entry(&declared.object).id;
-            match places.get(&id) {
-                Some(first) => problems.push(format!("{place}: {} is declared in {first} already", declared.object)),
-                None => {
-                    places.insert(id, place);
-                    resolved.objects.insert(declared.object.clone(), Arc::new(declared));
-                }
+            if let Some(first) = places.get(&id) {
+                problems.push(format!("{place}: {} is declared in {first} already", declared.object));
+            } else {
+                places.insert(id, place);
+                resolved.objects.insert(declared.object.clone(), Arc::new(declared));
             }
         }
         if problems.is_empty() {

@@ -103,7 +103,8 @@ fn refused(refusal: &Refusal, at: Time, state: &State) -> Notice {
     Notice {
         related: Some(refusal.subject.clone()),
         related_uid: uid_of(state, &refusal.subject),
-        warning: true,
+        // To wait for an effect is nothing to worry about.
+        warning: refusal.reason != Reason::AwaitingOutcome,
         reason: refusal.reason.as_str().into(),
         action: format!("Refuse{}", refusal.verb),
         note: refusal.message.clone(),

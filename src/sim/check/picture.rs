@@ -9,7 +9,9 @@ use crate::core::policy::{HealingPolicy, Limits, Meta, NodePoolPolicy, ScalingPo
 use crate::core::quantity::Replicas;
 use crate::core::sample::Reading;
 use crate::core::time::Time;
-use crate::core::world::{DeclaredSet, DeclaredState, Node, OwnIdentity, Pod, Target, View, ViewState};
+use crate::core::world::{
+    DeclaredSet, DeclaredState, Node, OwnIdentity, Pod, REMOVAL_TAINT, Taint, Target, View, ViewState,
+};
 
 /// What has been told.
 #[derive(Clone, Debug, Default)]
@@ -151,6 +153,15 @@ impl Picture {
             (Deed::Scale { target, uid, to, .. }, Outcome::Done) => self.found(target, uid, *to),
             (Deed::Scale { target, uid, .. }, Outcome::Conflict { found: Some(found), .. }) => {
                 self.found(target, uid, *found);
+            }
+            (Deed::MarkNode { node, uid }, Outcome::Done) => {
+                if let Some(node) = self.nodes.get_mut(node).filter(|n| n.uid == *uid && !n.is_marked()) {
+                    node.taints.push(Taint {
+                        key: REMOVAL_TAINT.into(),
+                        value: String::new(),
+                        effect: "NoSchedule".into(),
+                    });
+                }
             }
             (Deed::Restore { source, object, .. }, Outcome::Done) => {
                 let set = self.sources.get_mut(source);

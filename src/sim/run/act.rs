@@ -89,11 +89,8 @@ impl Sim<'_> {
             if action.mode == Mode::DryRun {
                 continue;
             }
-            let intent = intents
-                .iter()
-                .find(|r| r.policy == action.policy)
-                .cloned()
-                .map(Box::new);
+            let intent = intents.iter().find(|r| r.policy == action.policy);
+            let intent = intent.map(|report| (plan.seq, Box::new(report.clone())));
             let after = self.millis(2, 20);
             let action = Box::new(action);
             self.later(after, Happening::Execute { term, action, intent });
@@ -113,17 +110,16 @@ impl Sim<'_> {
     }
 
     /// One write. A process that has ended may still have sent it; one whose intent is not stored does not send it.
-    pub(super) fn execute(&mut self, term: u32, action: Action, intent: Option<Box<Report>>) {
+    pub(super) fn execute(&mut self, term: u32, action: Action, intent: Option<(u64, Box<Report>)>) {
         let id = action.id.clone();
         let skipped = |why: &str| Outcome::Skipped { message: why.into() };
-        if let Some(report) = intent {
+        if let Some((step, report)) = intent {
             if !self.is_current(term) {
                 return;
             }
             if self.api_down > 0 {
                 return self.reply(term, id, skipped("the intent could not be recorded"));
             }
-            let step = id.0.split('-').nth(1).and_then(|s| s.parse().ok()).unwrap_or(u64::MAX);
             self.policies.store(*report, (term, step));
             let after = self.slowly(1, 10);
             let action = Box::new(action);

@@ -1,7 +1,8 @@
 //! The programs: built from Go modules when they are missing, kept in a cache folder by version.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -154,12 +155,11 @@ fn digest(source: &Path) -> Result<String> {
         let path = source.join(file);
         hasher.update(fs::read(&path).map_err(|e| Error::new(path.display(), e))?);
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let mut text = String::new();
+    for byte in hasher.finalize().iter().take(6) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
 }
 
 fn build(what: &str, source: &Path, to: &Path, packages: &[&str], ldflags: &str) -> Result<()> {

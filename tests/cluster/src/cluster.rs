@@ -53,7 +53,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster and waits until it is usable: the API server is ready, ServiceAccounts are being made.
+    /// Starts a cluster and waits until it is usable: the API server is ready, service accounts are being made.
     ///
     /// # Errors
     /// A component does not come up; the error has the end of its log.
@@ -93,7 +93,7 @@ impl Cluster {
         self.launch(Component::ApiServer)?;
         let ca = self.ca_file();
         let serving = "the API server's certificate";
-        wait::until(serving, Duration::from_secs(60), || async { ca.exists().then_some(()) })
+        wait::until(serving, Duration::from_mins(1), || async { ca.exists().then_some(()) })
             .await
             .map_err(|e| self.explain(Component::ApiServer, &e))?;
         for (name, token) in config::IDENTITIES {
@@ -107,7 +107,7 @@ impl Cluster {
             self.launch(Component::Kwok)?;
         }
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client()?, "default");
-        wait::until("the default ServiceAccount", Duration::from_secs(60), || async {
+        wait::until("the default ServiceAccount", Duration::from_mins(1), || async {
             accounts.get_opt("default").await.ok().flatten()
         })
         .await
@@ -277,10 +277,10 @@ impl Drop for Cluster {
             self.signal(component, Signal::CONT);
             process.kill();
         }
-        if std::thread::panicking() || std::env::var_os("KEEP_LOGS").is_some() {
-            if let Some(dir) = self.dir.take() {
-                eprintln!("the cluster's logs are in {}", dir.keep().display());
-            }
+        if (std::thread::panicking() || std::env::var_os("KEEP_LOGS").is_some())
+            && let Some(dir) = self.dir.take()
+        {
+            eprintln!("the cluster's logs are in {}", dir.keep().display());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A real Prometheus.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,7 +43,10 @@ impl Prometheus {
         );
         for (job, targets) in &options.jobs {
             let targets = targets.iter().map(|t| format!("'{t}'")).collect::<Vec<_>>().join(", ");
-            config += &format!("- job_name: {job}\n  static_configs: [{{targets: [{targets}]}}]\n");
+            let _ = writeln!(
+                config,
+                "- job_name: {job}\n  static_configs: [{{targets: [{targets}]}}]"
+            );
         }
         fs::write(dir.path().join("prometheus.yml"), config).map_err(|e| Error::new("write prometheus.yml", e))?;
         let mut prometheus = Self {
@@ -79,7 +83,7 @@ impl Prometheus {
         self.process = Some(Guarded::start(&self.binaries, &spec)?);
         let url = format!("{}/-/ready", self.url());
         let ready = || async { reqwest::get(&url).await.ok().filter(|r| r.status().is_success()) };
-        wait::until("Prometheus", Duration::from_secs(60), ready)
+        wait::until("Prometheus", Duration::from_mins(1), ready)
             .await
             .map(|_| ())
             .map_err(|e| {

@@ -1,5 +1,7 @@
 //! The cluster itself: what tests and the demo rely on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use homeostat_cluster::{Cluster, Component, Options, objects, wait};
@@ -9,7 +11,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn deployment(replicas: u32, cpu: &str) -> String {
     format!(

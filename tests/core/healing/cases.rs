@@ -88,6 +88,7 @@ impl Runner {
         }
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table of short forms")]
     fn event(&mut self, word: &str) {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         let now = self.bench.now;
@@ -141,7 +142,9 @@ impl Runner {
                 fresh.replacement.clone_from(&self.bench.replacement);
                 self.bench = fresh;
                 self.bench.add(self.policy.clone(), incidents);
-                pods.into_iter().for_each(|pod| self.bench.show(pod));
+                for pod in pods {
+                    self.bench.show(pod);
+                }
             }
             "set" => {
                 change(&mut self.policy, &value.replacen(':', "=", 1));

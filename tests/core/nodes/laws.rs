@@ -75,12 +75,16 @@ fn live(bench: &mut Bench, turn: &Turn, count: &mut u32) {
         }
         Turn::Leave(nth) => {
             let names: Vec<String> = bench.pods.keys().step_by(*nth).map(|k| k.name.clone()).collect();
-            names.iter().for_each(|name| bench.drop_pod(name));
+            for name in &names {
+                bench.drop_pod(name);
+            }
         }
         Turn::Come(ready) => bench.come(*ready),
         Turn::Ready => {
             let names: Vec<String> = bench.nodes.keys().cloned().collect();
-            names.iter().for_each(|name| bench.ready(name));
+            for name in &names {
+                bench.ready(name);
+            }
         }
         Turn::Schedule => bench.schedule(),
         Turn::Next(kind) => bench.next = Some(answer(*kind)),

@@ -123,6 +123,20 @@ fn one_action_at_a_time() {
     });
 }
 
+/// Whoever watches targets sees no difference when a policy is deleted and made again between two steps.
+#[test]
+fn a_policy_made_again_at_once_knows_its_target() {
+    let mut bench = Bench::new(3);
+    with(&mut bench, "");
+    bench.step();
+    bench.observe(homeostat::core::event::Event::PolicyGone(super::bench::policy_key("p")));
+    let mut again = policy("p");
+    again.meta.uid = Uid("again".into());
+    bench.add(again);
+    bench.sample("rps", "600");
+    assert_eq!(bench.step().len(), 1);
+}
+
 #[test]
 fn indexes_follow_policies() {
     let mut bench = Bench::new(3);
@@ -136,6 +150,7 @@ fn indexes_follow_policies() {
     other.target.name = "api".into();
     bench.add(other);
     assert_eq!(bench.engine.targets().len(), 1);
+    bench.step();
     assert!(bench.engine.state().world.targets.is_empty());
     bench.observe(homeostat::core::event::Event::PolicyGone(super::bench::policy_key("p")));
     assert!(bench.engine.queries().is_empty() && bench.engine.targets().is_empty());

@@ -59,7 +59,7 @@ fn fill_status(result: &mut Pod, seen: &core::PodStatus) {
                     status: status(&condition.status),
                     since,
                     reason,
-                })
+                });
             }
             "PodScheduled" if condition.status == "False" && reason == "Unschedulable" => {
                 result.unschedulable_since = Some(since);
@@ -119,9 +119,9 @@ fn unsupported(spec: &core::PodSpec) -> BTreeSet<String> {
         }
     };
     if let Some(affinity) = &spec.affinity {
-        let node = affinity.node_affinity.as_ref();
+        let to_nodes = affinity.node_affinity.as_ref();
         note(
-            node.is_some_and(|a| a.required_during_scheduling_ignored_during_execution.is_some()),
+            to_nodes.is_some_and(|a| a.required_during_scheduling_ignored_during_execution.is_some()),
             "affinity.nodeAffinity",
         );
         let has_terms = |terms: Option<&Vec<core::PodAffinityTerm>>| terms.is_some_and(|t| !t.is_empty());
