@@ -38,7 +38,10 @@ async fn it_may_do_what_it_does_and_nothing_more() {
     tokio::join!(scales(&stage), heals(&stage), sizes_pools(&stage), syncs(&stage));
     let metrics = one.get("/metrics").await.unwrap();
     let missing = contract::missing(&metrics);
-    assert!(missing.is_empty(), "boards and rules ask for what there is not: {missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "boards and rules ask for what there is not: {missing:#?}"
+    );
     one.process.terminate(Duration::from_secs(8));
 
     let granted = granted();
