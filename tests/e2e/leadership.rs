@@ -163,13 +163,11 @@ async fn a_paused_leader_wakes_late(stage: &Stage, one: &Operator, two: &Operato
     }
 }
 
-/// How many actions a replica has tried.
-async fn acts(operator: &Operator) -> f64 {
+/// How many actions a replica has tried, by kind and outcome.
+async fn acts(operator: &Operator) -> Vec<String> {
     let text = operator.get("/metrics").await.unwrap();
     let tried = text.lines().filter(|line| line.starts_with("homeostat_actions_total{"));
-    tried
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-        .sum()
+    tried.map(str::to_owned).collect()
 }
 
 async fn events(stage: &Stage) -> Vec<Event> {

@@ -122,15 +122,15 @@ spec:
             .await;
         list.unwrap().items.len()
     };
-    let come = wait::until("a node to come", LIMIT, || async { (nodes().await > 0).then_some(()) });
-    if let Err(error) = come.await {
+    let arrived = wait::until("a node to come", LIMIT, || async { (nodes().await > 0).then_some(()) });
+    if let Err(error) = arrived.await {
         panic!("{error}; {:#}", stage.status("NodePoolPolicy", "general").await);
     }
     stage.apply(&large(0)).await;
-    let gone = wait::until("the node to go", 2 * LIMIT, || async {
+    let emptied = wait::until("the node to go", 2 * LIMIT, || async {
         (nodes().await == 0).then_some(())
     });
-    if let Err(error) = gone.await {
+    if let Err(error) = emptied.await {
         panic!("{error}; {:#}", stage.status("NodePoolPolicy", "general").await);
     }
     let (code, text, error) = stage.homeostat(&["explain", "nodepoolpolicy/general"]);
