@@ -99,21 +99,22 @@ pub fn read_segment<E: From<ReplayError>>(
         let text = text.trim_end_matches('\n');
         match serde_json::from_str::<Line>(text) {
             Ok(Line::Snapshot { version, .. }) if version != VERSION => {
-                Err(other_version(path, version.into()))?;
+                return Err(other_version(path, version.into()).into());
             }
             Ok(line) => each(number, text, line)?,
             Err(problem) => {
                 if let Some(found) = version_of(text).filter(|v| *v != u64::from(VERSION)) {
-                    Err(other_version(path, found))?;
+                    return Err(other_version(path, found).into());
                 }
                 if bytes.last() != Some(&b'\n') {
                     return Ok(true);
                 }
-                Err(ReplayError::Line {
+                return Err(ReplayError::Line {
                     path: path.to_owned(),
                     line: number,
                     problem: problem.to_string(),
-                })?;
+                }
+                .into());
             }
         }
     }
