@@ -10,9 +10,9 @@ use kube::{Client, Config, ResourceExt};
 
 use crate::core::names::{PolicyKey, PolicyKind};
 use crate::core::time::{Span, Time};
+use crate::edge::clock;
 use crate::edge::kube::status::resource_of;
 use crate::edge::kube::{CallError, call};
-use crate::operator::clock;
 use crate::operator::explain::{Explanation, History, explain, from_events, read_journal};
 use crate::operator::replay::ReplayError;
 use crate::operator::run::LEASE;

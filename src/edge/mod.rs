@@ -1,5 +1,6 @@
 //! Turns the world into events and plans into deeds. Async and thin: no decision is taken here.
 
+pub mod clock;
 pub mod git;
 pub mod kube;
 pub mod prometheus;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::lease::Leadership;
+use crate::edge::kube::lease::Leadership;
 use crate::telemetry::metrics::Metrics;
 
 /// A loop that has not turned for this long hangs. Time during which the machine was suspended does not count.

@@ -1,10 +1,8 @@
 //! The loop: wiring, leadership, shutdown.
 
-pub mod clock;
 pub mod explain;
 pub mod http;
 pub mod journal;
-pub mod lease;
 pub mod observe;
 pub mod replay;
 pub mod run;

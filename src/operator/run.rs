@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::http::{self, Probes};
 use super::journal::{Bounds, Destination, JournalError};
-use super::lease::contend;
 use super::term::{self, End, Surroundings};
 use crate::core::lease::LeaseConfig;
 use crate::core::names::ObjectKey;
 use crate::core::time::Span;
 use crate::core::world::OwnIdentity;
+use crate::edge::clock;
 use crate::edge::kube::events::Notices;
+use crate::edge::kube::lease::contend;
 use crate::telemetry::metrics::{BuildLabels, Metrics};
 
 /// Name of the Lease.
@@ -164,7 +165,7 @@ fn lease_periods(duration: Span) -> LeaseConfig {
 
 /// Tells two processes of one pod name apart.
 fn clock_salt() -> i64 {
-    super::clock::now().as_millis() & 0xff_ffff
+    clock::now().as_millis() & 0xff_ffff
 }
 
 fn cancel_on_signals(shutdown: &CancellationToken) -> Result<(), RunError> {

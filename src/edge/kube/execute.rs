@@ -15,7 +15,7 @@ use crate::core::names::{ObjectKey, ObjectRef, PolicyKey, Uid};
 use crate::core::plan::{Action, Deed};
 use crate::core::policy::ProviderKind;
 use crate::core::world::REMOVAL_TAINT;
-use crate::operator::lease::Leadership;
+use crate::edge::kube::lease::Leadership;
 
 /// A declared object that is to be applied again, by whoever holds the manifests.
 #[derive(Debug)]

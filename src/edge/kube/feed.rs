@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use crate::core::event::Event;
 use crate::core::time::Time;
-use crate::operator::clock;
+use crate::edge::clock;
 
 /// An event and when it was seen.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ pub mod events;
 pub mod execute;
 pub mod feed;
 pub mod health;
+pub mod lease;
 pub mod policies;
 pub mod provider;
 pub mod rivals;

@@ -19,9 +19,9 @@ use crate::api::convert::status_of;
 use crate::api::{GitSource, HealingPolicy, NodePoolPolicy, OperatorConfig, ScalingPolicy};
 use crate::core::names::{PolicyKey, PolicyKind};
 use crate::core::report::{Detail, Report};
+use crate::edge::clock;
+use crate::edge::kube::lease::Leadership;
 use crate::edge::retry::Backoff;
-use crate::operator::clock;
-use crate::operator::lease::Leadership;
 use crate::telemetry::metrics::{Metrics, WriteLabels};
 
 /// How many statuses are written at once.

@@ -276,7 +276,7 @@ fn next_tick(key: &QueryKey, interval: Duration, now: Instant) -> Instant {
     key.hash(&mut hasher);
     let length = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
     let phase = hasher.finish() % length;
-    let since = u64::try_from(crate::operator::clock::Boottime::now().as_millis()).unwrap_or(0);
+    let since = u64::try_from(crate::edge::clock::Boottime::now().as_millis()).unwrap_or(0);
     let into = (since + length - phase) % length;
     now + Duration::from_millis(length - into)
 }

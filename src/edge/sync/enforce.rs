@@ -15,9 +15,9 @@ use crate::core::event::{Event, Outcome};
 use crate::core::names::{ObjectRef, Uid};
 use crate::core::time::Time;
 use crate::core::world::DeclaredState;
+use crate::edge::clock;
 use crate::edge::kube::CallError;
 use crate::edge::kube::execute::RestoreOrder;
-use crate::operator::clock;
 
 /// An object is looked at again after this, where what was seen may not be the end of it.
 const AGAIN: Duration = Duration::from_secs(2);

@@ -38,9 +38,9 @@ use crate::core::names::{ObjectKey, ObjectRef, PolicyKey, PolicyKind};
 use crate::edge::kube::events::Notices;
 use crate::edge::kube::execute::RestoreOrder;
 use crate::edge::kube::feed::Feed;
+use crate::edge::kube::lease::Leadership;
 use crate::edge::kube::status::resource_of;
 use crate::edge::kube::watch::{WatchBackoff, Watching, drive, key_of_dynamic};
-use crate::operator::lease::Leadership;
 use crate::telemetry::metrics::Metrics;
 use worker::Worker;
 

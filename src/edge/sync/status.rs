@@ -10,10 +10,10 @@ use super::trouble::Trouble;
 use crate::api::GitSourceStatus;
 use crate::api::common::Condition;
 use crate::core::names::{ObjectRef, PolicyKey, PolicyKind, Uid};
+use crate::edge::clock;
 use crate::edge::kube::events::Notice;
 use crate::edge::kube::status::resource_of;
 use crate::edge::kube::{FIELD_MANAGER, call};
-use crate::operator::clock;
 
 /// The schema refuses longer messages.
 const MESSAGE_MAX: usize = 1000;

@@ -16,8 +16,8 @@ use super::payload::{Claim, is_ours, other_claim};
 use super::trouble::{Trouble, is_transient, list};
 use crate::api::GitSource;
 use crate::core::names::{ObjectKey, ObjectRef};
+use crate::edge::kube::lease::Leadership;
 use crate::edge::kube::{CallError, call};
-use crate::operator::lease::Leadership;
 
 /// Calls to the API server at once.
 pub(super) const AT_ONCE: usize = 8;

@@ -15,7 +15,7 @@ use crate::core::event::Event;
 use crate::core::quantity::Resources;
 use crate::core::time::Span;
 use crate::core::world::POOL_LABEL;
-use crate::operator::lease::Leadership;
+use crate::edge::kube::lease::Leadership;
 
 /// Creates and deletes fake Node objects.
 #[derive(Clone)]

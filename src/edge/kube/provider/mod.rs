@@ -8,7 +8,7 @@ use kube::Client;
 use super::feed::Feed;
 use crate::core::names::Uid;
 use crate::core::policy::{NodeTemplate, ProviderKind};
-use crate::operator::lease::Leadership;
+use crate::edge::kube::lease::Leadership;
 
 pub use kwok::Kwok;
 

@@ -12,9 +12,9 @@ use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::{self, Boottime};
 use crate::core::lease::{LeaseConfig, Observed, Record, Step};
 use crate::core::time::Span;
+use crate::edge::clock::{self, Boottime};
 
 /// Whether this process leads. Cheap to clone.
 #[derive(Clone, Debug)]
