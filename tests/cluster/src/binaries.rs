@@ -16,6 +16,9 @@ pub const KUBERNETES: &str = "v1.36.3";
 /// Version of kwok.
 pub const KWOK: &str = "v0.8.0";
 
+/// Version of kustomize.
+const KUSTOMIZE: &str = "v5.7.1";
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Binaries {
@@ -39,9 +42,7 @@ pub fn ensure() -> Result<Binaries> {
         guard: folder.join("guard"),
         kwok: folder.join("kwok"),
     };
-    fs::create_dir_all(&folder).map_err(|e| Error::new(folder.display(), e))?;
-    let lock = File::create(folder.join("lock")).map_err(|e| Error::new("lock the cache", e))?;
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).map_err(|e| Error::new("lock the cache", e))?;
+    let _lock = lock(&folder)?;
     let version = format!(
         "-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES} -X k8s.io/component-base/version.gitMajor=1 \
          -X k8s.io/component-base/version.gitMinor=36"
@@ -50,15 +51,8 @@ pub fn ensure() -> Result<Binaries> {
         build("guard", &source, &found.guard, &["./cmd/guard"], "-s -w")?;
     }
     if !found.kwok.exists() {
-        let package = format!("sigs.k8s.io/kwok/cmd/kwok@{KWOK}");
         progress(&format!("building kwok {KWOK} (about a minute, once)"));
-        let mut install = Command::new("go");
-        install
-            .args(["install", &package])
-            .env("GOBIN", folder.join("staging"))
-            .current_dir(&source);
-        run(install, "build kwok")?;
-        rename(&folder.join("staging/kwok"), &found.kwok)?;
+        install(&format!("sigs.k8s.io/kwok/cmd/kwok@{KWOK}"), &found.kwok)?;
     }
     if !found.control_plane.exists() {
         progress(&format!(
@@ -73,6 +67,21 @@ pub fn ensure() -> Result<Binaries> {
         )?;
     }
     Ok(found)
+}
+
+/// kustomize, built first where it is missing.
+///
+/// # Errors
+/// Go is missing, or it cannot be built.
+pub fn kustomize() -> Result<PathBuf> {
+    let folder = cache_dir()?.join(format!("kustomize-{KUSTOMIZE}"));
+    let program = folder.join("kustomize");
+    let _lock = lock(&folder)?;
+    if !program.exists() {
+        progress(&format!("building kustomize {KUSTOMIZE} (half a minute, once)"));
+        install(&format!("sigs.k8s.io/kustomize/kustomize/v5@{KUSTOMIZE}"), &program)?;
+    }
+    Ok(program)
 }
 
 /// The operator of this checkout, built first where its sources have changed, so that no test runs an old one.
@@ -160,6 +169,24 @@ fn digest(source: &Path) -> Result<String> {
         let _ = write!(text, "{byte:02x}");
     }
     Ok(text)
+}
+
+/// Makes the folder, and keeps other processes out of it until the file is dropped.
+fn lock(folder: &Path) -> Result<File> {
+    fs::create_dir_all(folder).map_err(|e| Error::new(folder.display(), e))?;
+    let lock = File::create(folder.join("lock")).map_err(|e| Error::new("lock the cache", e))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).map_err(|e| Error::new("lock the cache", e))?;
+    Ok(lock)
+}
+
+/// Builds the command of a published Go module.
+fn install(package: &str, to: &Path) -> Result<()> {
+    let folder = to.parent().unwrap_or(Path::new("."));
+    let staging = folder.join("staging");
+    let mut go = Command::new("go");
+    go.args(["install", package]).env("GOBIN", &staging).current_dir(folder);
+    run(go, &format!("build {package}"))?;
+    rename(&staging.join(to.file_name().unwrap_or_default()), to)
 }
 
 fn build(what: &str, source: &Path, to: &Path, packages: &[&str], ldflags: &str) -> Result<()> {
