@@ -40,7 +40,8 @@ unit: # All that needs no cluster: core, API, Git, generated files, examples
 	$(CARGO) test --workspace --lib --bins --test core --test git --test it
 
 sim: # Randomised runs in virtual time; every invariant is checked after every step
-	HOMEOSTAT_SIM_HOURS=$(SIM_HOURS) $(CARGO) test --no-default-features --profile sim --test sim
+	HOMEOSTAT_SIM_HOURS=$(SIM_HOURS) $(CARGO) test --no-default-features --profile sim --test sim -- --nocapture seeds
+	$(CARGO) test --no-default-features --profile sim --test sim -- --skip seeds
 
 cluster: # The harness itself
 	$(CARGO) test --workspace --test cluster -- --test-threads=1
