@@ -47,7 +47,7 @@ cluster: # The harness itself
 	$(CARGO) test --workspace --test cluster -- --test-threads=1
 
 e2e: # The operator as a process on a real control plane
-	$(CARGO) test --workspace --test e2e -- --test-threads=2
+	$(CARGO) test --workspace --test e2e -- --test-threads=1
 
 bench: ## Print speeds and sizes; target/bench/summary.json has them too
 	@$(CARGO) bench --quiet --no-default-features --bench speed

@@ -7,7 +7,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::stage::{LIMIT, Stage};
-use crate::ward::{Ward, evictions, healing, limits, time};
+use crate::ward::{Ward, evictions, healing, is_ready, limits, time};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_restart_can_help_is_healed_and_nothing_else() {
@@ -119,6 +119,11 @@ async fn sick_template(stage: &Stage) {
     for pod in ward.pods("app").await {
         ward.sim(&pod.name_any(), Some("crashloop")).await;
     }
+    // While some of them are still well, the first to crash would rightly be moved.
+    let all_sick = wait::until("every pod to crash", LIMIT, || async {
+        ward.pods("app").await.iter().all(|pod| !is_ready(pod)).then_some(())
+    });
+    all_sick.await.unwrap();
     stage
         .apply(&healing("shop", "template", 2, "  budget: {maxUnhealthy: 100%}"))
         .await;
@@ -219,14 +224,11 @@ async fn storm(stage: &Stage) {
     for app in ["a", "b", "c"] {
         ward.deploy(app, 4).await;
     }
-    stage
-        .apply(&healing(
-            "shop",
-            "storm",
-            2,
-            "  budget: {inFlight: 10, maxUnhealthy: 100%}",
-        ))
-        .await;
+    // The rule waits for longer than it takes until all of them are ill.
+    let wide = "  budget: {inFlight: 10, maxUnhealthy: 100%}";
+    let policy = healing("shop", "storm", 2, wide);
+    assert!(policy.contains("for: 1s"));
+    stage.apply(&policy.replace("for: 1s", "for: 6s")).await;
     ward.condition("shop", "Healthy", "True", "Healthy").await;
     limits(stage, 2, "{brakeAt: 10%, atLeast: 5, calmFor: 5s}").await;
     let mut sick = Vec::new();
@@ -235,7 +237,7 @@ async fn storm(stage: &Stage) {
             sick.push(pod.name_any());
         }
     }
-    // They fall ill together, while the operator does not look.
+    // They fall ill together.
     let api: Api<Pod> = Api::namespaced(stage.client.clone(), "storm");
     let ill = json!({"metadata": {"annotations": {"homeostat.dev/sim": "crashloop"}}});
     let ill = Patch::Merge(ill);
