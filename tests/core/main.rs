@@ -4,3 +4,4 @@
 mod healing;
 mod nodes;
 mod scaling;
+mod tables;

@@ -1,7 +1,6 @@
 //! Tables of cases: `tests/cases/healing/*.txt`. The format is told in `tests/cases/healing/README.md`.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use homeostat::core::event::{Event, Outcome};
 use homeostat::core::plan::{Action, Deed};
@@ -9,20 +8,11 @@ use homeostat::core::policy::HealingPolicy;
 use homeostat::core::world::ViewState;
 
 use super::bench::{Bench, START, change, key, pod, policy, sick, span};
+use crate::tables;
 
 #[test]
 fn cases() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/healing");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    files.sort();
-    let (mut count, mut failures) = (0, String::new());
-    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "txt")) {
-        let text = std::fs::read_to_string(file).unwrap();
-        let name = file.file_name().unwrap().to_string_lossy();
-        count += run_file(&name, &text, &mut failures);
-    }
-    assert!(failures.is_empty(), "\n{failures}");
-    assert!(count >= 25, "only {count} cases were found");
+    tables::run("healing", 25, run_file);
 }
 
 struct Runner {

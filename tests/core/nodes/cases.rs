@@ -1,7 +1,6 @@
 //! Tables of cases: `tests/cases/nodes/*.txt`. The format is told in `tests/cases/nodes/README.md`.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use homeostat::core::event::{Event, Outcome};
 use homeostat::core::names::ObjectKey;
@@ -10,24 +9,11 @@ use homeostat::core::world::{OwnIdentity, ViewState};
 
 use super::bench::{Answer, Bench, short};
 use super::forms::{START, change, condition, key, pod, policy, span};
+use crate::tables;
 
 #[test]
 fn cases() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/nodes");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "txt"))
-        .collect();
-    files.sort();
-    let (mut count, mut failures) = (0, String::new());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        count += run_file(&name, &text, &mut failures);
-    }
-    assert!(failures.is_empty(), "\n{failures}");
-    assert!(count >= 60, "only {count} cases were found");
+    tables::run("nodes", 60, run_file);
 }
 
 fn run_file(file: &str, text: &str, failures: &mut String) -> usize {

@@ -1,7 +1,6 @@
 //! Tables of cases: `tests/cases/scaling/*.txt`. The format is told in `tests/cases/scaling/README.md`.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use homeostat::core::event::{Event, Outcome};
 use homeostat::core::plan::{Action, Plan};
@@ -11,6 +10,7 @@ use homeostat::core::report::ScaleEvent;
 use homeostat::core::world::ViewState;
 
 use super::bench::{Answer, Bench, START, arrow, change, pod, policy, policy_key, span};
+use crate::tables;
 
 struct Runner {
     bench: Bench,
@@ -20,21 +20,7 @@ struct Runner {
 
 #[test]
 fn cases() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/scaling");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "txt"))
-        .collect();
-    files.sort();
-    let (mut count, mut failures) = (0, String::new());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        count += run_file(&name, &text, &mut failures);
-    }
-    assert!(failures.is_empty(), "\n{failures}");
-    assert!(count >= 60, "only {count} cases were found");
+    tables::run("scaling", 60, run_file);
 }
 
 fn run_file(file: &str, text: &str, failures: &mut String) -> usize {
