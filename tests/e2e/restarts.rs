@@ -167,7 +167,8 @@ async fn killed_at_random(stage: &Stage) {
     }
     over.store(true, Ordering::Relaxed);
     unrest.await.unwrap();
-    stage.gauges.set("load", 320.0);
+    // Out of tolerance for three replicas as for five: wherever it was when the last one was killed.
+    stage.gauges.set("load", 350.0);
     let _operator = leading(stage, "one").await;
     stage.wants("web", 4).await;
     for pod in ward.pods("app").await {

@@ -60,6 +60,9 @@ pub async fn objects_that_no_longer_parse(scene: &Scene) {
     scene.fake.set("lacking", crate::fake::Answer::Value(700.0));
     stage.apply(&asks("lacking", "fake", "lacking")).await;
     stage.wants("lacking", 7).await;
+    stage
+        .condition("ScalingPolicy", "lacking", "Ready", "True", "Accepted")
+        .await;
     let status = stage.status("ScalingPolicy", "lacking").await;
     let stalled = |c: &Value| c["type"] == "Stalled";
     assert!(
