@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use homeostat::core::event::{Event, Outcome};
+use homeostat::core::event::Event;
 use homeostat::core::names::PolicyKey;
 use homeostat::core::plan::{Action, Deed as What, Plan, Refusal};
 use homeostat::core::report::{Decision, Detail};
 use homeostat::core::time::Time;
+use homeostat::operator::explain::describe;
 use homeostat::operator::journal::{Line, segments};
 
 use crate::record::{Deed, DeedKind, Record};
@@ -65,7 +66,7 @@ impl Follower {
             Ok(Line::Plan(plan)) => self.plan(&plan, revision),
             Ok(Line::Event { event, .. }) => {
                 if let Event::Outcome { action, outcome } = *event {
-                    let said = in_words(&outcome);
+                    let said = describe(&outcome);
                     self.record.with(|book| {
                         let mut latest = book.deeds.iter_mut().rev();
                         if let Some(deed) = latest.find(|deed| deed.id.as_ref() == Some(&action.0)) {
@@ -195,15 +196,4 @@ fn of_decision(decision: &Decision) -> Vec<(String, String)> {
     let limit = decision.limited_by.map_or_else(String::new, |by| format!(", by {by}"));
     numbers.push(("after limits".into(), format!("{}{limit}", decision.desired)));
     numbers
-}
-
-fn in_words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Done => "done".into(),
-        Outcome::Conflict { message, .. } => format!("conflict: {message}"),
-        Outcome::Blocked { message } => format!("blocked: {message}"),
-        Outcome::Failed { message } => format!("failed: {message}"),
-        Outcome::Unknown { message } => format!("unknown: {message}"),
-        Outcome::Skipped { message } => format!("skipped: {message}"),
-    }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::core::names::PolicyKey;
 use crate::core::time::Time;
 
-pub(crate) use history::describe;
+pub use history::describe;
 pub use history::{Entry, from_events, read_journal};
 
 /// What is known of a policy's decisions.

@@ -117,7 +117,8 @@ fn of_event(event: Told) -> Entry {
 }
 
 /// An outcome in words.
-pub(crate) fn describe(outcome: &Outcome) -> String {
+#[must_use]
+pub fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => "done".into(),
         Outcome::Conflict { message, .. } => format!("conflict: {message}"),
