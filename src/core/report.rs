@@ -1,5 +1,7 @@
 //! What a policy should say of itself: the status of its custom resource, without kube.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::names::{ObjectRef, PolicyKey, Uid};
@@ -116,12 +118,12 @@ pub struct ScalingHistory {
     /// Until when no recommendation is missing; `None`: some may be, so that windows begin anew with the current size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complete_until: Option<Time>,
-    /// When a trigger was last active, for policies that have an idle size.
+    /// When a trigger was last active; `None`: it still is, or nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_active: Option<Time>,
-    /// Triggers that have failed so often that what their policy says for that case is in force.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fallen_back: Vec<String>,
+    /// Trigger → since when it has had no value that can be used.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing_since: BTreeMap<String, Time>,
 }
 
 /// A recommendation of the past, before stabilization.

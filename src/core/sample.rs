@@ -68,21 +68,6 @@ pub enum Reading {
     },
 }
 
-impl Reading {
-    /// Whether it holds a number, or several.
-    #[must_use]
-    pub fn has_value(&self) -> bool {
-        matches!(
-            self,
-            Self::Value { .. }
-                | Self::Partial { .. }
-                | Self::Many { .. }
-                | Self::PodUsage { .. }
-                | Self::PodValues { .. }
-        )
-    }
-}
-
 /// What a pod uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

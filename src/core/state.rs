@@ -80,9 +80,6 @@ pub struct Sample {
     pub reading: Reading,
     /// When the answer came.
     pub at: Time,
-    /// How many answers in a row, this one included, held no number.
-    #[serde(default)]
-    pub misses: u32,
 }
 
 /// A policy that cannot be used.

@@ -40,13 +40,7 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
             for key in state.by_query.get(&query).into_iter().flatten() {
                 state.agenda.touch(key);
             }
-            let before = state.samples.get(&query).map_or(0, |sample| sample.misses);
-            let misses = if reading.has_value() {
-                0
-            } else {
-                before.saturating_add(1)
-            };
-            state.samples.insert(query, Sample { reading, at, misses });
+            state.samples.insert(query, Sample { reading, at });
         }
         Event::Declared { source, set } => observe_declared(state, &source, set.map(|s| *s)),
         Event::DeclaredObject {
