@@ -11,11 +11,15 @@
 //!
 //! Never reads a clock, never writes anything but [`Memory`], the draft and the agenda.
 
+pub mod combine;
 pub mod conflict;
+mod decide;
 pub mod gather;
 pub mod limit;
 mod memory;
+mod per_pod;
 mod plan;
+mod pods;
 pub mod propose;
 mod report;
 mod settle;
