@@ -13,6 +13,7 @@
 
 pub mod conflict;
 pub mod gather;
+pub mod hpa;
 pub mod limit;
 mod memory;
 mod plan;
