@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 	"testing/synctest"
 
@@ -77,9 +78,11 @@ func answer(line []byte) (result any) {
 // Number is what a text is read as.
 type Number struct {
 	Valid bool `json:"valid"`
-	Milli int64
-	// Float is of the text as it stands, Stored of the text that the API server makes of it.
-	Float, Stored float64
+	Milli int64 `json:"milli"`
+	// Float is of the text as it stands, Stored of the text that the API server makes of it. As texts, since readers of JSON
+	// are not exact to the last bit.
+	Float  string `json:"float"`
+	Stored string `json:"stored"`
 }
 
 func read(text string) Number {
@@ -88,7 +91,8 @@ func read(text string) Number {
 		return Number{}
 	}
 	stored := resource.MustParse(quantity.String())
-	return Number{Valid: true, Milli: quantity.MilliValue(), Float: quantity.AsApproximateFloat64(), Stored: stored.AsApproximateFloat64()}
+	exact := func(q resource.Quantity) string { return strconv.FormatFloat(q.AsApproximateFloat64(), 'g', -1, 64) }
+	return Number{Valid: true, Milli: quantity.MilliValue(), Float: exact(quantity), Stored: exact(stored)}
 }
 
 func gates() map[string]bool {
