@@ -15,6 +15,7 @@ pub mod combine;
 pub mod conflict;
 mod decide;
 pub mod gather;
+pub mod hpa;
 pub mod limit;
 mod memory;
 mod per_pod;
