@@ -4,4 +4,5 @@
 mod healing;
 mod nodes;
 mod scaling;
+mod schedule;
 mod tables;
