@@ -12,6 +12,7 @@
 //! Never reads a clock, never writes anything but [`Memory`], the draft and the agenda.
 
 pub mod conflict;
+pub mod formula;
 pub mod gather;
 pub mod limit;
 mod memory;
