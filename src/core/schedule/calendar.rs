@@ -43,7 +43,7 @@ impl Cron {
         for _ in 0..MONTHS {
             let rest = self.days_in(date) & until_bit(date.day());
             if rest != 0 {
-                let day = (31 - rest.leading_zeros()) as i8;
+                let day = rest.ilog2() as i8;
                 let (hour, minute) = self.time_until(23, 59)?;
                 return Some(Date::new(date.year(), date.month(), day).ok()?.at(hour, minute, 0, 0));
             }
@@ -91,13 +91,13 @@ impl Cron {
         if self.hours & (1 << hour) != 0 {
             let rest = self.minutes & (u64::MAX >> (63 - minute));
             if rest != 0 {
-                return Some((hour, (63 - rest.leading_zeros()) as i8));
+                return Some((hour, rest.ilog2() as i8));
             }
         }
         let earlier = self.hours & !from_bit(hour);
         (earlier != 0).then(|| {
-            let minute = 63 - self.minutes.leading_zeros();
-            ((31 - earlier.leading_zeros()) as i8, minute as i8)
+            let minute = self.minutes.ilog2();
+            (earlier.ilog2() as i8, minute as i8)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Cron expressions: the five fields as Kubernetes' CronJob reads them.
+//! Cron expressions: the five fields as Kubernetes' `CronJob` reads them.
 //!
 //! Read once, into bits. What can never occur is refused here, so that no search has to find it out.
 
@@ -183,7 +183,7 @@ fn expand(text: &str) -> Result<&str, CronError> {
     }
 }
 
-/// As CronJob has it: `*` and `?`, alone or in a list, with no step or a step of one.
+/// As `CronJob` has it: `*` and `?`, alone or in a list, with no step or a step of one.
 fn restricts_nothing(field: &str) -> bool {
     field.split(',').any(|part| matches!(part, "*" | "?" | "*/1" | "?/1"))
 }
