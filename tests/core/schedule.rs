@@ -19,6 +19,13 @@ fn weekly(zone: &str, days: &str, from: &str, to: &str) -> Window {
     Window::weekly(Weekly::new(&days, from, to).unwrap(), Zone::parse(zone).unwrap())
 }
 
+/// The cells of a table's rows; a row that begins with `#` is a comment.
+fn rows<const N: usize>(table: &'static str) -> Vec<[&'static str; N]> {
+    let lines = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let rows = lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    rows.map(|cells| cells.try_into().unwrap()).collect()
+}
+
 /// The next times that the window opens and closes, as `start/end` in short UTC.
 fn coming(window: &Window, from: &str, count: usize) -> Vec<String> {
     let mut now = time(from);
@@ -37,294 +44,74 @@ fn short(time: Time) -> String {
     time.to_string().replace(":00.000Z", "")
 }
 
+/// zone | schedule | duration | from | what comes (UTC)
+const CRON: &str = "
+Europe/Berlin | 0 8 24 11 * | 18h | 2026-01-01T00:00:00Z | 2026-11-24T07:00/2026-11-25T01:00
+UTC | @daily | 1h | 2026-12-31T12:00:00Z | 2027-01-01T00:00/2027-01-01T01:00
+UTC | @midnight | 1h | 2026-12-31T12:00:00Z | 2027-01-01T00:00/2027-01-01T01:00
+UTC | @hourly | 5m | 2026-12-31T23:30:00Z | 2027-01-01T00:00/2027-01-01T00:05
+UTC | @weekly | 1h | 2026-11-24T00:00:00Z | 2026-11-29T00:00/2026-11-29T01:00
+UTC | @monthly | 1h | 2026-11-24T00:00:00Z | 2026-12-01T00:00/2026-12-01T01:00
+UTC | @yearly | 1h | 2026-11-24T00:00:00Z | 2027-01-01T00:00/2027-01-01T01:00
+UTC | @Annually | 1h | 2026-11-24T00:00:00Z | 2027-01-01T00:00/2027-01-01T01:00
+# Leap days, and the eight years without one.
+UTC | 30 6 29 2 * | 1h | 2026-03-01T00:00:00Z | 2028-02-29T06:30/2028-02-29T07:30
+UTC | 30 6 29 2 * | 1h | 2096-03-01T00:00:00Z | 2104-02-29T06:30/2104-02-29T07:30
+# The ends of months, of a year, over one.
+UTC | 0 0 31 * * | 1h | 2026-04-01T00:00:00Z | 2026-05-31T00:00/2026-05-31T01:00
+UTC | 0 0 30 * * | 1h | 2027-01-31T00:00:00Z | 2027-03-30T00:00/2027-03-30T01:00
+UTC | 0 22 31 dec * | 4h | 2026-12-30T00:00:00Z | 2026-12-31T22:00/2027-01-01T02:00
+Asia/Kolkata | 0 0 1 jan ? | 1h | 2026-12-30T00:00:00Z | 2026-12-31T18:30/2026-12-31T19:30
+# Lists, steps, names, Sunday at both ends.
+UTC | */20 8-18/5 * * * | 1m | 2026-11-24T08:41:00Z | 2026-11-24T13:00/2026-11-24T13:01
+UTC | 5/25 0 * * * | 1m | 2026-11-24T00:10:00Z | 2026-11-24T00:30/2026-11-24T00:31
+UTC | 0 9 * * MON-Fri | 1h | 2026-11-27T10:30:00Z | 2026-11-30T09:00/2026-11-30T10:00
+UTC | 0 9 * * fri-sun | 1h | 2026-11-28T12:00:00Z | 2026-11-29T09:00/2026-11-29T10:00
+UTC | 0 9 * * 7 | 1h | 2026-11-24T00:00:00Z | 2026-11-29T09:00/2026-11-29T10:00
+UTC | 0 9 * * 0 | 1h | 2026-11-24T00:00:00Z | 2026-11-29T09:00/2026-11-29T10:00
+UTC | 0 9 * * 1/2 | 1h | 2026-11-27T12:00:00Z | 2026-11-30T09:00/2026-11-30T10:00
+UTC | 0 9 15,1 3,1 * | 1h | 2026-11-24T00:00:00Z | 2027-01-01T09:00/2027-01-01T10:00
+# Either day where both are restricted: Friday the 27th comes before the 1st; only one where the other is `*`.
+UTC | 0 0 1 * fri | 1h | 2026-11-24T00:00:00Z | 2026-11-27T00:00/2026-11-27T01:00
+UTC | 0 0 1 * fri | 1h | 2026-11-27T12:00:00Z | 2026-12-01T00:00/2026-12-01T01:00
+UTC | 0 0 1 * * | 1h | 2026-11-24T00:00:00Z | 2026-12-01T00:00/2026-12-01T01:00
+# A step restricts, as CronJob has it: every second day of the month, and Mondays.
+UTC | 0 0 */2 * mon | 1h | 2026-11-29T12:00:00Z | 2026-11-30T00:00/2026-11-30T01:00
+# 30 February never comes, but Mondays of February do.
+UTC | 0 0 30 2 mon | 1h | 2026-11-24T00:00:00Z | 2027-02-01T00:00/2027-02-01T01:00
+";
+
 #[test]
 fn cron_opens_when_it_says() {
-    // zone, schedule, duration, from, what comes (UTC)
-    let cases = [
-        (
-            "Europe/Berlin",
-            "0 8 24 11 *",
-            "18h",
-            "2026-01-01T00:00:00Z",
-            "2026-11-24T07:00/2026-11-25T01:00",
-        ),
-        (
-            "UTC",
-            "@daily",
-            "1h",
-            "2026-12-31T12:00:00Z",
-            "2027-01-01T00:00/2027-01-01T01:00",
-        ),
-        (
-            "UTC",
-            "@midnight",
-            "1h",
-            "2026-12-31T12:00:00Z",
-            "2027-01-01T00:00/2027-01-01T01:00",
-        ),
-        (
-            "UTC",
-            "@hourly",
-            "5m",
-            "2026-12-31T23:30:00Z",
-            "2027-01-01T00:00/2027-01-01T00:05",
-        ),
-        (
-            "UTC",
-            "@weekly",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2026-11-29T00:00/2026-11-29T01:00",
-        ),
-        (
-            "UTC",
-            "@monthly",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2026-12-01T00:00/2026-12-01T01:00",
-        ),
-        (
-            "UTC",
-            "@yearly",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2027-01-01T00:00/2027-01-01T01:00",
-        ),
-        (
-            "UTC",
-            "@Annually",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2027-01-01T00:00/2027-01-01T01:00",
-        ),
-        // Leap days, and the eight years without one.
-        (
-            "UTC",
-            "30 6 29 2 *",
-            "1h",
-            "2026-03-01T00:00:00Z",
-            "2028-02-29T06:30/2028-02-29T07:30",
-        ),
-        (
-            "UTC",
-            "30 6 29 2 *",
-            "1h",
-            "2096-03-01T00:00:00Z",
-            "2104-02-29T06:30/2104-02-29T07:30",
-        ),
-        // The ends of months, of a year, over one.
-        (
-            "UTC",
-            "0 0 31 * *",
-            "1h",
-            "2026-04-01T00:00:00Z",
-            "2026-05-31T00:00/2026-05-31T01:00",
-        ),
-        (
-            "UTC",
-            "0 0 30 * *",
-            "1h",
-            "2027-01-31T00:00:00Z",
-            "2027-03-30T00:00/2027-03-30T01:00",
-        ),
-        (
-            "UTC",
-            "0 22 31 dec *",
-            "4h",
-            "2026-12-30T00:00:00Z",
-            "2026-12-31T22:00/2027-01-01T02:00",
-        ),
-        (
-            "Asia/Kolkata",
-            "0 0 1 jan ?",
-            "1h",
-            "2026-12-30T00:00:00Z",
-            "2026-12-31T18:30/2026-12-31T19:30",
-        ),
-        // Lists, steps, names, Sunday at both ends.
-        (
-            "UTC",
-            "*/20 8-18/5 * * *",
-            "1m",
-            "2026-11-24T08:41:00Z",
-            "2026-11-24T13:00/2026-11-24T13:01",
-        ),
-        (
-            "UTC",
-            "5/25 0 * * *",
-            "1m",
-            "2026-11-24T00:10:00Z",
-            "2026-11-24T00:30/2026-11-24T00:31",
-        ),
-        (
-            "UTC",
-            "0 9 * * MON-Fri",
-            "1h",
-            "2026-11-27T10:30:00Z",
-            "2026-11-30T09:00/2026-11-30T10:00",
-        ),
-        (
-            "UTC",
-            "0 9 * * fri-sun",
-            "1h",
-            "2026-11-28T12:00:00Z",
-            "2026-11-29T09:00/2026-11-29T10:00",
-        ),
-        (
-            "UTC",
-            "0 9 * * 7",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2026-11-29T09:00/2026-11-29T10:00",
-        ),
-        (
-            "UTC",
-            "0 9 * * 0",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2026-11-29T09:00/2026-11-29T10:00",
-        ),
-        (
-            "UTC",
-            "0 9 * * 1/2",
-            "1h",
-            "2026-11-27T12:00:00Z",
-            "2026-11-30T09:00/2026-11-30T10:00",
-        ),
-        (
-            "UTC",
-            "0 9 15,1 3,1 *",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2027-01-01T09:00/2027-01-01T10:00",
-        ),
-        // Either day where both are restricted: Friday the 27th comes before the 1st; only one where the other is `*`.
-        (
-            "UTC",
-            "0 0 1 * fri",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2026-11-27T00:00/2026-11-27T01:00",
-        ),
-        (
-            "UTC",
-            "0 0 1 * fri",
-            "1h",
-            "2026-11-27T12:00:00Z",
-            "2026-12-01T00:00/2026-12-01T01:00",
-        ),
-        (
-            "UTC",
-            "0 0 1 * *",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2026-12-01T00:00/2026-12-01T01:00",
-        ),
-        // A step restricts, as CronJob has it: every second day of the month, and Mondays.
-        (
-            "UTC",
-            "0 0 */2 * mon",
-            "1h",
-            "2026-11-29T12:00:00Z",
-            "2026-11-30T00:00/2026-11-30T01:00",
-        ),
-        // 30 February never comes, but Mondays of February do.
-        (
-            "UTC",
-            "0 0 30 2 mon",
-            "1h",
-            "2026-11-24T00:00:00Z",
-            "2027-02-01T00:00/2027-02-01T01:00",
-        ),
-    ];
-    for (zone, schedule, duration, from, want) in cases {
+    for [zone, schedule, duration, from, want] in rows(CRON) {
         let window = cron(zone, schedule, duration);
         assert_eq!(coming(&window, from, 1), [want], "{schedule} in {zone} from {from}");
     }
 }
 
+/// zone | schedule | duration | from | the next two (UTC)
+const CHANGES: &str = "
+# Berlin 2026-03-29: 02:00 CET becomes 03:00 CEST at 01:00 UTC. What was due at 02:30 comes then.
+Europe/Berlin | 30 2 * * * | 1h | 2026-03-28T02:00:00Z | 2026-03-29T01:00/2026-03-29T02:00 2026-03-30T00:30/2026-03-30T01:30
+# Berlin 2026-10-25: 03:00 CEST becomes 02:00 CET at 01:00 UTC. 02:30 comes twice, and counts once.
+Europe/Berlin | 30 2 * * * | 1h | 2026-10-24T12:00:00Z | 2026-10-25T00:30/2026-10-25T01:30 2026-10-26T01:30/2026-10-26T02:30
+Europe/Berlin | 0,45 2 * * * | 5m | 2026-10-25T00:10:00Z | 2026-10-25T00:45/2026-10-25T00:50 2026-10-26T01:00/2026-10-26T01:05
+# A duration is time that passes: the day of 23 and that of 25 hours.
+Europe/Berlin | 0 0 * * sun | 23h | 2026-03-28T12:00:00Z | 2026-03-28T23:00/2026-03-29T22:00 2026-04-04T22:00/2026-04-05T21:00
+Europe/Berlin | 0 0 * * sun | 23h | 2026-10-24T12:00:00Z | 2026-10-24T22:00/2026-10-25T21:00 2026-10-31T23:00/2026-11-01T22:00
+# New York 2026-03-08 and 2026-11-01.
+America/New_York | 15 2 * * * | 10m | 2026-03-08T00:00:00Z | 2026-03-08T07:00/2026-03-08T07:10 2026-03-09T06:15/2026-03-09T06:25
+America/New_York | 30 1 * * * | 10m | 2026-11-01T00:00:00Z | 2026-11-01T05:30/2026-11-01T05:40 2026-11-02T06:30/2026-11-02T06:40
+# Lord Howe changes by half an hour: 2026-10-04 02:00 (+10:30) becomes 02:30 (+11), 2026-04-05 02:00 (+11) becomes 01:30.
+Australia/Lord_Howe | 10 2 * * * | 10m | 2026-10-03T00:00:00Z | 2026-10-03T15:30/2026-10-03T15:40 2026-10-04T15:10/2026-10-04T15:20
+Australia/Lord_Howe | 45 1 * * * | 10m | 2026-04-04T00:00:00Z | 2026-04-04T14:45/2026-04-04T14:55 2026-04-05T15:15/2026-04-05T15:25
+# Samoa left out the whole of 2011-12-30.
+Pacific/Apia | 0 12 30 * * | 1h | 2011-12-01T00:00:00Z | 2011-12-30T10:00/2011-12-30T11:00 2012-01-29T22:00/2012-01-29T23:00
+";
+
 #[test]
 fn days_on_which_the_clock_changes() {
-    // zone, schedule, duration, from, the next two (UTC)
-    let cases = [
-        // Berlin 2026-03-29: 02:00 CET becomes 03:00 CEST at 01:00 UTC. What was due at 02:30 comes then.
-        (
-            "Europe/Berlin",
-            "30 2 * * *",
-            "1h",
-            "2026-03-28T02:00:00Z",
-            "2026-03-29T01:00/2026-03-29T02:00 2026-03-30T00:30/2026-03-30T01:30",
-        ),
-        // Berlin 2026-10-25: 03:00 CEST becomes 02:00 CET at 01:00 UTC. 02:30 comes twice, and counts once.
-        (
-            "Europe/Berlin",
-            "30 2 * * *",
-            "1h",
-            "2026-10-24T12:00:00Z",
-            "2026-10-25T00:30/2026-10-25T01:30 2026-10-26T01:30/2026-10-26T02:30",
-        ),
-        (
-            "Europe/Berlin",
-            "0,45 2 * * *",
-            "5m",
-            "2026-10-25T00:10:00Z",
-            "2026-10-25T00:45/2026-10-25T00:50 2026-10-26T01:00/2026-10-26T01:05",
-        ),
-        // A duration is time that passes: the day of 23 and that of 25 hours.
-        (
-            "Europe/Berlin",
-            "0 0 * * sun",
-            "23h",
-            "2026-03-28T12:00:00Z",
-            "2026-03-28T23:00/2026-03-29T22:00 2026-04-04T22:00/2026-04-05T21:00",
-        ),
-        (
-            "Europe/Berlin",
-            "0 0 * * sun",
-            "23h",
-            "2026-10-24T12:00:00Z",
-            "2026-10-24T22:00/2026-10-25T21:00 2026-10-31T23:00/2026-11-01T22:00",
-        ),
-        // New York 2026-03-08 and 2026-11-01.
-        (
-            "America/New_York",
-            "15 2 * * *",
-            "10m",
-            "2026-03-08T00:00:00Z",
-            "2026-03-08T07:00/2026-03-08T07:10 2026-03-09T06:15/2026-03-09T06:25",
-        ),
-        (
-            "America/New_York",
-            "30 1 * * *",
-            "10m",
-            "2026-11-01T00:00:00Z",
-            "2026-11-01T05:30/2026-11-01T05:40 2026-11-02T06:30/2026-11-02T06:40",
-        ),
-        // Lord Howe changes by half an hour: 2026-10-04 02:00 (+10:30) becomes 02:30 (+11), 2026-04-05 02:00 (+11) becomes 01:30.
-        (
-            "Australia/Lord_Howe",
-            "10 2 * * *",
-            "10m",
-            "2026-10-03T00:00:00Z",
-            "2026-10-03T15:30/2026-10-03T15:40 2026-10-04T15:10/2026-10-04T15:20",
-        ),
-        (
-            "Australia/Lord_Howe",
-            "45 1 * * *",
-            "10m",
-            "2026-04-04T00:00:00Z",
-            "2026-04-04T14:45/2026-04-04T14:55 2026-04-05T15:15/2026-04-05T15:25",
-        ),
-        // Samoa left out the whole of 2011-12-30.
-        (
-            "Pacific/Apia",
-            "0 12 30 * *",
-            "1h",
-            "2011-12-01T00:00:00Z",
-            "2011-12-30T10:00/2011-12-30T11:00 2012-01-29T22:00/2012-01-29T23:00",
-        ),
-    ];
-    for (zone, schedule, duration, from, want) in cases {
+    for [zone, schedule, duration, from, want] in rows(CHANGES) {
         let window = cron(zone, schedule, duration);
         assert_eq!(
             coming(&window, from, 2).join(" "),
@@ -334,113 +121,30 @@ fn days_on_which_the_clock_changes() {
     }
 }
 
+/// zone | days | from | to | asked from | the next two (UTC)
+const WEEKLY: &str = "
+UTC | Mon Tue | 08:00 | 18:00 | 2026-11-24T19:00:00Z | 2026-11-30T08:00/2026-11-30T18:00 2026-12-01T08:00/2026-12-01T18:00
+# Over midnight, over the end of a week, of a year.
+UTC | Sun | 22:00 | 06:00 | 2026-11-24T00:00:00Z | 2026-11-29T22:00/2026-11-30T06:00 2026-12-06T22:00/2026-12-07T06:00
+UTC | Thu | 22:00 | 06:00 | 2026-12-30T00:00:00Z | 2026-12-31T22:00/2027-01-01T06:00 2027-01-07T22:00/2027-01-08T06:00
+UTC | Sat | 09:00 | 09:00 | 2026-11-24T00:00:00Z | 2026-11-28T09:00/2026-11-29T09:00 2026-12-05T09:00/2026-12-06T09:00
+UTC | Sat | 00:00 | 24:00 | 2026-11-24T00:00:00Z | 2026-11-28T00:00/2026-11-29T00:00 2026-12-05T00:00/2026-12-06T00:00
+# Days that touch are one window.
+UTC | Sat Sun | 00:00 | 24:00 | 2026-11-24T00:00:00Z | 2026-11-28T00:00/2026-11-30T00:00 2026-12-05T00:00/2026-12-07T00:00
+# Summer time: nine hours by the clock are eight, or ten.
+Europe/Berlin | Sat | 22:00 | 07:00 | 2026-03-28T00:00:00Z | 2026-03-28T21:00/2026-03-29T05:00 2026-04-04T20:00/2026-04-05T05:00
+Europe/Berlin | Sat | 22:00 | 07:00 | 2026-10-24T00:00:00Z | 2026-10-24T20:00/2026-10-25T06:00 2026-10-31T21:00/2026-11-01T06:00
+# An end that does not exist, and one that comes twice.
+Europe/Berlin | Sun | 00:00 | 02:30 | 2026-03-28T12:00:00Z | 2026-03-28T23:00/2026-03-29T01:00 2026-04-04T22:00/2026-04-05T00:30
+Europe/Berlin | Sun | 00:00 | 02:30 | 2026-10-24T12:00:00Z | 2026-10-24T22:00/2026-10-25T00:30 2026-10-31T23:00/2026-11-01T01:30
+# A window in the hour that is left out does not open.
+America/New_York | Sun | 02:10 | 02:50 | 2026-03-07T12:00:00Z | 2026-03-15T06:10/2026-03-15T06:50 2026-03-22T06:10/2026-03-22T06:50
+Australia/Lord_Howe | Sun | 01:00 | 03:00 | 2026-10-03T00:00:00Z | 2026-10-03T14:30/2026-10-03T16:00 2026-10-10T14:00/2026-10-10T16:00
+";
+
 #[test]
 fn weekly_opens_and_closes_by_the_clock() {
-    // zone, days, from, to, asked from, the next two (UTC)
-    let cases = [
-        (
-            "UTC",
-            "Mon Tue",
-            "08:00",
-            "18:00",
-            "2026-11-24T19:00:00Z",
-            "2026-11-30T08:00/2026-11-30T18:00 2026-12-01T08:00/2026-12-01T18:00",
-        ),
-        // Over midnight, over the end of a week, of a year.
-        (
-            "UTC",
-            "Sun",
-            "22:00",
-            "06:00",
-            "2026-11-24T00:00:00Z",
-            "2026-11-29T22:00/2026-11-30T06:00 2026-12-06T22:00/2026-12-07T06:00",
-        ),
-        (
-            "UTC",
-            "Thu",
-            "22:00",
-            "06:00",
-            "2026-12-30T00:00:00Z",
-            "2026-12-31T22:00/2027-01-01T06:00 2027-01-07T22:00/2027-01-08T06:00",
-        ),
-        (
-            "UTC",
-            "Sat",
-            "09:00",
-            "09:00",
-            "2026-11-24T00:00:00Z",
-            "2026-11-28T09:00/2026-11-29T09:00 2026-12-05T09:00/2026-12-06T09:00",
-        ),
-        (
-            "UTC",
-            "Sat",
-            "00:00",
-            "24:00",
-            "2026-11-24T00:00:00Z",
-            "2026-11-28T00:00/2026-11-29T00:00 2026-12-05T00:00/2026-12-06T00:00",
-        ),
-        // Days that touch are one window.
-        (
-            "UTC",
-            "Sat Sun",
-            "00:00",
-            "24:00",
-            "2026-11-24T00:00:00Z",
-            "2026-11-28T00:00/2026-11-30T00:00 2026-12-05T00:00/2026-12-07T00:00",
-        ),
-        // Summer time: nine hours by the clock are eight, or ten.
-        (
-            "Europe/Berlin",
-            "Sat",
-            "22:00",
-            "07:00",
-            "2026-03-28T00:00:00Z",
-            "2026-03-28T21:00/2026-03-29T05:00 2026-04-04T20:00/2026-04-05T05:00",
-        ),
-        (
-            "Europe/Berlin",
-            "Sat",
-            "22:00",
-            "07:00",
-            "2026-10-24T00:00:00Z",
-            "2026-10-24T20:00/2026-10-25T06:00 2026-10-31T21:00/2026-11-01T06:00",
-        ),
-        // An end that does not exist, and one that comes twice.
-        (
-            "Europe/Berlin",
-            "Sun",
-            "00:00",
-            "02:30",
-            "2026-03-28T12:00:00Z",
-            "2026-03-28T23:00/2026-03-29T01:00 2026-04-04T22:00/2026-04-05T00:30",
-        ),
-        (
-            "Europe/Berlin",
-            "Sun",
-            "00:00",
-            "02:30",
-            "2026-10-24T12:00:00Z",
-            "2026-10-24T22:00/2026-10-25T00:30 2026-10-31T23:00/2026-11-01T01:30",
-        ),
-        // A window in the hour that is left out does not open.
-        (
-            "America/New_York",
-            "Sun",
-            "02:10",
-            "02:50",
-            "2026-03-07T12:00:00Z",
-            "2026-03-15T06:10/2026-03-15T06:50 2026-03-22T06:10/2026-03-22T06:50",
-        ),
-        (
-            "Australia/Lord_Howe",
-            "Sun",
-            "01:00",
-            "03:00",
-            "2026-10-03T00:00:00Z",
-            "2026-10-03T14:30/2026-10-03T16:00 2026-10-10T14:00/2026-10-10T16:00",
-        ),
-    ];
-    for (zone, days, from, to, asked, want) in cases {
+    for [zone, days, from, to, asked, want] in rows(WEEKLY) {
         let window = weekly(zone, days, from, to);
         assert_eq!(
             coming(&window, asked, 2).join(" "),
@@ -488,40 +192,36 @@ fn windows_that_overlap_are_one() {
     }
 }
 
+/// expression | part of what is said
+const WRONG: &str = "
+ | 0 fields instead of five
+0 8 * * | 4 fields instead of five: write minute, hour
+0 0 8 * * * | 6 fields instead of five
+60 8 * * * | minute `60` of `60 8 * * *`: write numbers from 0 to 59
+0 24 * * * | hour `24`
+0 8 0 * * | day of month `0`
+0 8 32 * * | day of month `32`
+0 8 * 13 * | month `13` of `0 8 * 13 *`: write numbers from 1 to 12 or jan to dec
+0 8 * foo * | month `foo`
+0 8 * * 8 | day of week `8` of `0 8 * * 8`: write numbers from 0 to 7 or sun to sat
+0 8 L * * | day of month `L`
+0 8 * * 5#3 | day of week `5#3`
+? 8 * * * | minute `?`
+*/0 8 * * * | `0` is not a step
+*/x 8 * * * | `x` is not a step
+0 22-2 * * * | the range ends before it begins: write 22-23,0-2
+0 8, * * * | hour `` of
+-5 8 * * * | minute `-5`
+@every 5m | `@every 5m` is not known: write @hourly
+@reboot | `@reboot` is not known
+TZ=UTC 0 8 * * * | write it in timeZone
+0 0 30 2 * | `0 0 30 2 *` never occurs
+0 0 31 2,4,6,9,11 * | never occurs
+";
+
 #[test]
 fn what_is_wrong_is_said_with_what_to_write() {
-    let cases = [
-        ("", "0 fields instead of five"),
-        ("0 8 * *", "4 fields instead of five: write minute, hour"),
-        ("0 0 8 * * *", "6 fields instead of five"),
-        ("60 8 * * *", "minute `60` of `60 8 * * *`: write numbers from 0 to 59"),
-        ("0 24 * * *", "hour `24`"),
-        ("0 8 0 * *", "day of month `0`"),
-        ("0 8 32 * *", "day of month `32`"),
-        (
-            "0 8 * 13 *",
-            "month `13` of `0 8 * 13 *`: write numbers from 1 to 12 or jan to dec",
-        ),
-        ("0 8 * foo *", "month `foo`"),
-        (
-            "0 8 * * 8",
-            "day of week `8` of `0 8 * * 8`: write numbers from 0 to 7 or sun to sat",
-        ),
-        ("0 8 L * *", "day of month `L`"),
-        ("0 8 * * 5#3", "day of week `5#3`"),
-        ("? 8 * * *", "minute `?`"),
-        ("*/0 8 * * *", "`0` is not a step"),
-        ("*/x 8 * * *", "`x` is not a step"),
-        ("0 22-2 * * *", "the range ends before it begins: write 22-23,0-2"),
-        ("0 8, * * *", "hour `` of"),
-        ("-5 8 * * *", "minute `-5`"),
-        ("@every 5m", "`@every 5m` is not known: write @hourly"),
-        ("@reboot", "`@reboot` is not known"),
-        ("TZ=UTC 0 8 * * *", "write it in timeZone"),
-        ("0 0 30 2 *", "`0 0 30 2 *` never occurs"),
-        ("0 0 31 2,4,6,9,11 *", "never occurs"),
-    ];
-    for (text, want) in cases {
+    for [text, want] in rows(WRONG) {
         let error = Cron::parse(text).unwrap_err().to_string();
         assert!(error.contains(want), "{text}: {error}");
     }
