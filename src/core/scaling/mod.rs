@@ -14,6 +14,7 @@
 pub mod combine;
 pub mod conflict;
 mod decide;
+pub mod formula;
 pub mod gather;
 pub mod hpa;
 pub mod limit;
