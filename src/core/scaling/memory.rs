@@ -7,7 +7,7 @@ use super::stabilize::Windows;
 use crate::core::names::Uid;
 use crate::core::policy::ScalingPolicy;
 use crate::core::quantity::Replicas;
-use crate::core::report::ScaleEvent;
+use crate::core::report::{ScaleEvent, ScalingHistory};
 use crate::core::time::{Span, Time};
 
 /// How many own scale events are kept; beyond that the two oldest become one.
@@ -94,16 +94,17 @@ pub struct Trouble {
 impl Memory {
     /// Of a policy that was not known before.
     #[must_use]
-    pub fn new(policy: ScalingPolicy, history: Vec<ScaleEvent>) -> Self {
-        let written = history.last().map(|last| Written {
+    pub fn new(policy: ScalingPolicy, history: ScalingHistory) -> Self {
+        let windows = Windows::restore(&history);
+        let written = history.scale_events.last().map(|last| Written {
             uid: None,
             to: last.to,
             replaced: false,
         });
         let mut memory = Self {
             policy,
-            history,
-            windows: Windows::default(),
+            history: history.scale_events,
+            windows,
             written,
             unsure: None,
             trouble: None,

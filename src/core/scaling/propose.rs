@@ -39,7 +39,7 @@ impl Said {
 
 /// What all triggers say, in the policy's order.
 pub(super) fn ask(state: &State, now: Time, policy: &ScalingPolicy, target: &Target) -> Vec<Said> {
-    let by_pods = |t: &Trigger| matches!(t.target, MetricTarget::Value(_));
+    let by_pods = |t: &Trigger| !matches!(t.target, MetricTarget::AverageValue(_));
     let ready = if target.replicas > Replicas::ZERO && policy.triggers.iter().any(by_pods) {
         ready_pods(state, policy, target)
     } else {
@@ -84,7 +84,7 @@ fn said(datum: Result<Datum, Gap>, target: MetricTarget, current: Replicas, read
         Proposal::Replicas(n) if n < current => Reason::ScaleDown,
         _ => Reason::AsDesired,
     };
-    let counts_pods = matches!(target, MetricTarget::Value(_)) && current > Replicas::ZERO;
+    let counts_pods = !matches!(target, MetricTarget::AverageValue(_)) && current > Replicas::ZERO;
     Said {
         datum: Ok(datum),
         proposal: Some(proposal.replicas(current)),
@@ -121,13 +121,14 @@ pub fn propose(target: MetricTarget, value: Milli, current: Replicas, ready: u32
     let (aim, base) = match target {
         MetricTarget::Value(aim) => (aim, f64::from(ready)),
         MetricTarget::AverageValue(aim) => (aim, 1.0),
+        MetricTarget::Utilization(percent) => (Milli::new(i64::from(percent) * 10), f64::from(ready)),
     };
     let per_one = aim.thousandths().max(1) as f64;
     if current == Replicas::ZERO {
         return Proposal::Replicas(whole(usage / per_one));
     }
     let ratio = match target {
-        MetricTarget::Value(_) => usage / per_one,
+        MetricTarget::Value(_) | MetricTarget::Utilization(_) => usage / per_one,
         MetricTarget::AverageValue(_) => usage / (per_one * f64::from(current.get())),
     };
     if (1.0 - behavior.down.tolerance) <= ratio && ratio <= (1.0 + behavior.up.tolerance) {

@@ -9,7 +9,7 @@ use super::validate::{Gate, GateKind};
 use crate::core::policy::{MetricTarget, Mode, ScalingPolicy, Trigger};
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::reason::Reason;
-use crate::core::report::{ConditionReport, Decision, Detail, Report, ScaleEvent, ScalingReport, TriggerReport};
+use crate::core::report::{ConditionReport, Decision, Detail, Report, ScalingHistory, ScalingReport, TriggerReport};
 use crate::core::sample::QueryError;
 use crate::core::time::Time;
 use crate::core::world::Status;
@@ -51,7 +51,10 @@ pub(super) fn report(now: Time, memory: &Memory, account: &Account) -> Report {
         conditions,
         detail: Detail::Scaling(Box::new(ScalingReport {
             decision,
-            history: memory.history.clone(),
+            history: ScalingHistory {
+                scale_events: memory.history.clone(),
+                ..ScalingHistory::default()
+            },
         })),
     }
 }
@@ -183,9 +186,8 @@ fn phrase(trigger: &Trigger, said: &Said, current: Replicas) -> String {
     };
     let against = match (trigger.target, said.ready) {
         (MetricTarget::AverageValue(aim), _) => format!("{} per replica", short(aim)),
-        (MetricTarget::Value(aim), Some(1)) => format!("{} with 1 Ready pod", short(aim)),
-        (MetricTarget::Value(aim), Some(n)) => format!("{} with {n} Ready pods", short(aim)),
-        (MetricTarget::Value(aim), None) => short(aim),
+        (MetricTarget::Value(aim), ready) => short(aim) + &with_ready(ready),
+        (MetricTarget::Utilization(percent), ready) => format!("{percent}%{}", with_ready(ready)),
     };
     let asks = match (said.reason, said.proposal) {
         (Reason::WithinTolerance, _) => "within tolerance".to_owned(),
@@ -195,6 +197,14 @@ fn phrase(trigger: &Trigger, said: &Said, current: Replicas) -> String {
         .as_ref()
         .map_or_else(String::new, |w| format!(", from incomplete data ({w})"));
     format!("{name} is {} against {against}: {asks}{partial}", short(*value))
+}
+
+fn with_ready(ready: Option<u32>) -> String {
+    match ready {
+        None => String::new(),
+        Some(1) => " with 1 Ready pod".into(),
+        Some(n) => format!(" with {n} Ready pods"),
+    }
 }
 
 /// A decision in words: what the deciding trigger says, then what changed it.
@@ -313,8 +323,9 @@ pub fn means_the_same(old: &Report, new: &Report) -> bool {
         && meaning(before.decision.as_ref()) == meaning(after.decision.as_ref())
         && after
             .history
+            .scale_events
             .iter()
-            .all(|event: &ScaleEvent| before.history.contains(event))
+            .all(|event| before.history.scale_events.contains(event))
 }
 
 type TriggerMeaning<'a> = (&'a str, Option<Replicas>, Reason, Option<QueryError>, Option<&'a str>);

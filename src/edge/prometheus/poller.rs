@@ -173,6 +173,7 @@ impl Poller {
         self.queries.retain(|key, _| keys.contains(key));
         let now = Instant::now();
         for (key, interval) in wanted {
+            let QueryKey::Prometheus { .. } = &key else { continue };
             let interval = Duration::from_millis(interval.as_millis().max(1000).unsigned_abs());
             let query = self.queries.entry(key).or_insert(Query {
                 interval,
@@ -210,7 +211,7 @@ impl Poller {
                 continue;
             }
             query.next = next_tick(key, query.interval, now);
-            let lane = self.lanes.get(&key.server);
+            let lane = self.lanes.get(key.server());
             let unknown = || {
                 let message = self.unknown.as_deref().unwrap_or_default();
                 failed(QueryError::UnknownServer, message)
@@ -231,7 +232,10 @@ impl Poller {
             self.running.spawn(async move {
                 let _permit = permits.acquire_owned().await;
                 let began = Instant::now();
-                let reading = client.query(&key.expr).await;
+                let reading = match &key {
+                    QueryKey::Prometheus { expr, .. } => client.query(expr).await,
+                    _ => failed(QueryError::UnknownServer, "not asked here"),
+                };
                 (key, reading, began.elapsed())
             });
         }
@@ -247,7 +251,7 @@ impl Poller {
         if let Some(query) = self.queries.get_mut(key) {
             query.running = false;
         }
-        if let Some(lane) = self.lanes.get_mut(&key.server) {
+        if let Some(lane) = self.lanes.get_mut(key.server()) {
             let began = Instant::now().checked_sub(took).unwrap_or_else(Instant::now);
             lane.learn(reading, began);
         }
@@ -260,10 +264,11 @@ impl Poller {
             Reading::Many { .. } => "Many",
             Reading::NotFinite { .. } => "NotFinite",
             Reading::Partial { .. } => "Partial",
+            Reading::PodUsage { .. } | Reading::PodValues { .. } => "Value",
             Reading::Failed { error, .. } => error.as_str(),
         };
         let labels = QueryLabels {
-            server: key.server.clone(),
+            server: key.server().to_owned(),
             outcome: outcome.into(),
         };
         self.metrics.queries.get_or_create(&labels).inc();

@@ -8,11 +8,10 @@ use homeostat::core::guard::Safeguard;
 use homeostat::core::names::{ObjectKey, ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use homeostat::core::plan::{Action, Deed, Plan};
 use homeostat::core::policy::{
-    Behavior, Direction, Meta, MetricTarget, Mode, RateKind, RatePolicy, ScalingPolicy, ScalingRules, SelectPolicy,
-    Trigger,
+    Direction, Meta, MetricTarget, Mode, RateKind, RatePolicy, ScalingPolicy, ScalingRules, SelectPolicy, Trigger,
 };
 use homeostat::core::quantity::{Milli, Replicas};
-use homeostat::core::report::{Detail, Report, ScalingReport};
+use homeostat::core::report::{Detail, Report, ScalingHistory, ScalingReport};
 use homeostat::core::sample::{QueryError, Reading};
 use homeostat::core::time::{Span, Time};
 use homeostat::core::world::{Condition, LabelSelector, Pod, PodPhase, Status, Target, View, ViewState};
@@ -28,10 +27,7 @@ pub fn policy_key(name: &str) -> PolicyKey {
 }
 
 pub fn query(trigger: &str) -> QueryKey {
-    QueryKey {
-        server: "main".into(),
-        expr: trigger.into(),
-    }
+    QueryKey::prometheus("main", trigger)
 }
 
 pub fn span(text: &str) -> Span {
@@ -40,32 +36,21 @@ pub fn span(text: &str) -> Span {
 
 /// A policy from 1 to 100 with one trigger `rps` of 100 per replica and the default behaviour.
 pub fn policy(name: &str) -> ScalingPolicy {
-    ScalingPolicy {
-        meta: Meta {
-            key: policy_key(name),
-            uid: Uid(format!("uid-{name}")),
-            generation: 1,
-            created: START,
-            suspend: false,
-            mode: Mode::Enforce,
-        },
-        target: object(),
-        min: Replicas::new(1),
-        max: Replicas::new(100),
-        direction: Direction::Both,
-        interval: Span::from_secs(15),
-        triggers: vec![trigger("rps", MetricTarget::AverageValue(Milli::from_units(100)))],
-        behavior: Behavior::default(),
-    }
+    let meta = Meta {
+        key: policy_key(name),
+        uid: Uid(format!("uid-{name}")),
+        generation: 1,
+        created: START,
+        suspend: false,
+        mode: Mode::Enforce,
+    };
+    let triggers = vec![trigger("rps", MetricTarget::AverageValue(Milli::from_units(100)))];
+    let bounds = (Replicas::new(1), Replicas::new(100));
+    ScalingPolicy::new(meta, object(), bounds, triggers, Span::from_secs(15))
 }
 
 pub fn trigger(name: &str, target: MetricTarget) -> Trigger {
-    Trigger {
-        name: name.into(),
-        query: query(name),
-        target,
-        max_age: Span::from_mins(2),
-    }
+    Trigger::new(name, query(name), target, Span::from_mins(2))
 }
 
 /// Changes a policy by short forms such as `max=10`, `up=Max:4/15s,100%/15s`, `down-window=0s`, `trigger=rps:avg:100`.
@@ -144,7 +129,13 @@ fn rate(text: &str) -> RatePolicy {
 pub fn reading(text: &str, now: Time) -> Reading {
     match text {
         "empty" => Reading::Empty,
-        "many" => Reading::Many { series: 3 },
+        "many" => Reading::Many {
+            series: 3,
+            sum: Milli::from_units(900),
+            highest: Milli::from_units(500),
+            sampled_at: now,
+            warning: None,
+        },
         "NaN" => Reading::NotFinite { text: "NaN".into() },
         "failed" => Reading::Failed {
             error: QueryError::Timeout,
@@ -250,7 +241,7 @@ impl Bench {
     pub fn add(&mut self, policy: ScalingPolicy) {
         self.observe(Event::ScalingPolicy {
             policy: Box::new(policy),
-            history: Vec::new(),
+            history: ScalingHistory::default(),
         });
     }
 
