@@ -105,10 +105,8 @@ fn external(found: &[Series]) -> Value {
     let item =
         |s: &Series| json!({"metricName": s.metric, "metricLabels": s.labels, "timestamp": now, "value": s.value});
     let items: Vec<Value> = found.iter().map(item).collect();
-    Ok(
-        json!({"kind": "ExternalMetricValueList", "apiVersion": "external.metrics.k8s.io/v1beta1", "metadata": {},
-        "items": items}),
-    )
+    json!({"kind": "ExternalMetricValueList", "apiVersion": "external.metrics.k8s.io/v1beta1", "metadata": {},
+        "items": items})
 }
 
 /// Every series of a metric, of these subjects, whose labels the selector of the query takes.
