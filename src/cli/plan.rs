@@ -91,15 +91,18 @@ pub fn run(args: &Args) -> Result<(), Error> {
         eprintln!("cannot be read: {problem}");
     }
     let form = match args.output {
-        Output::Text => Form::Text(Paint(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())),
+        Output::Text => Form::Text(Paint(
+            io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        )),
         Output::Json => Form::Json,
         Output::Yaml => Form::Yaml,
     };
     let stream = open(&args.snapshot)?;
-    let whole = print(stream, folder.as_ref(), args.at, form, &mut io::stdout().lock()).map_err(|source| Error::Stream {
-        path: args.snapshot.clone(),
-        source,
-    })?;
+    let whole =
+        print(stream, folder.as_ref(), args.at, form, &mut io::stdout().lock()).map_err(|source| Error::Stream {
+            path: args.snapshot.clone(),
+            source,
+        })?;
     if whole && folder.is_none_or(|f| f.problems.is_empty()) {
         Ok(())
     } else {

@@ -185,11 +185,13 @@ impl Seen {
             }
             let counts = [scale.replicas, scale.status_replicas];
             if counts.into_iter().flatten().any(|n| n > Replicas::MAX.get()) {
-                self.problems.push(format!("{path}: at most {} replicas", Replicas::MAX));
+                self.problems
+                    .push(format!("{path}: at most {} replicas", Replicas::MAX));
             }
             let target = object(&scale.target);
             if let Some((other, _)) = self.scales.insert(target, (path.clone(), scale.clone())) {
-                self.problems.push(format!("{path}.target: {other} has the same; keep one of them"));
+                self.problems
+                    .push(format!("{path}.target: {other} has the same; keep one of them"));
             }
         }
     }
@@ -218,7 +220,10 @@ impl Seen {
                     Err(problem) => self.problems.push(format!("{}: {problem}", declared.from)),
                 },
                 PolicyKind::GitSource => {
-                    let note = format!("{}: {} is not looked at: it decides nothing", declared.from, declared.key);
+                    let note = format!(
+                        "{}: {} is not looked at: it decides nothing",
+                        declared.from, declared.key
+                    );
                     case.notes.push(note);
                 }
             }
@@ -274,7 +279,8 @@ impl Seen {
         let objects = self.objects.iter().map(|(target, (path, _))| (target, path));
         let scales = self.scales.iter().map(|(target, (path, _))| (target, path));
         for (target, path) in objects.chain(scales).filter(|(target, _)| !named.contains(target)) {
-            case.notes.push(format!("{path}: {target} is not looked at: no policy names it"));
+            case.notes
+                .push(format!("{path}: {target} is not looked at: no policy names it"));
         }
     }
 
@@ -371,7 +377,10 @@ fn not_after(stated: &History, clock: Time) -> Result<(), String> {
     let changes = stated.scale_events.iter().enumerate();
     let changes = changes.map(|(i, e)| (format!("scaleEvents[{i}].at"), e.at));
     let active = stated.last_active.map(|at| ("lastActive".to_owned(), at));
-    let missing = stated.missing_since.iter().map(|(name, at)| (format!("missingSince.{name}"), *at));
+    let missing = stated
+        .missing_since
+        .iter()
+        .map(|(name, at)| (format!("missingSince.{name}"), *at));
     let mut all = recommendations.chain(changes).chain(active).chain(missing);
     match all.find(|(_, at)| *at > clock) {
         None => Ok(()),
@@ -384,7 +393,9 @@ fn remember_failures(answers: &[Answer], events: &mut [Event]) {
     for answer in answers {
         let Some(tries) = answer.failed_tries else { continue };
         for event in &mut *events {
-            let Event::ScalingPolicy { policy, history } = event else { continue };
+            let Event::ScalingPolicy { policy, history } = event else {
+                continue;
+            };
             let since = answer.at - policy.interval.times(i64::from(tries) - 1).max(Span::ZERO);
             for trigger in policy.triggers.iter().filter(|t| t.query == answer.query) {
                 history.missing_since.entry(trigger.name.clone()).or_insert(since);
@@ -395,10 +406,15 @@ fn remember_failures(answers: &[Answer], events: &mut [Event]) {
 
 /// An answer that nobody asks for is likely a slip of the pen.
 fn unasked(answers: &[Answer], events: &[Event], notes: &mut Vec<String>) {
-    let asked: BTreeSet<&QueryKey> = scaling(events).flat_map(|p| p.triggers.iter().map(|t| &t.query)).collect();
+    let asked: BTreeSet<&QueryKey> = scaling(events)
+        .flat_map(|p| p.triggers.iter().map(|t| &t.query))
+        .collect();
     for answer in answers.iter().filter(|answer| !asked.contains(&answer.query)) {
         let Answer { path, query, .. } = answer;
-        notes.push(format!("{path}: not looked at: no policy asks {} for {query}", query.server()));
+        notes.push(format!(
+            "{path}: not looked at: no policy asks {} for {query}",
+            query.server()
+        ));
     }
 }
 
@@ -413,7 +429,9 @@ fn requests_are_quantities(pod: &Value) -> Result<(), String> {
     }
     for (path, holder) in lists {
         for kind in ["requests", "limits"] {
-            let amounts = holder.and_then(|h| h.pointer(&format!("/resources/{kind}"))).and_then(Value::as_object);
+            let amounts = holder
+                .and_then(|h| h.pointer(&format!("/resources/{kind}")))
+                .and_then(Value::as_object);
             for (name, amount) in amounts.into_iter().flatten() {
                 let read = amount.as_str().map(str::parse::<Milli>);
                 if let Some(Err(problem)) = read {

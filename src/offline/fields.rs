@@ -52,7 +52,11 @@ fn schemas() -> &'static BTreeMap<(String, String), Value> {
         add("apps/v1", "Deployment", schema_of::<Deployment>());
         add("apps/v1", "StatefulSet", schema_of::<StatefulSet>());
         add("apps/v1", "ReplicaSet", schema_of::<ReplicaSet>());
-        add("autoscaling/v2", "HorizontalPodAutoscaler", schema_of::<HorizontalPodAutoscaler>());
+        add(
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            schema_of::<HorizontalPodAutoscaler>(),
+        );
         all
     })
 }
@@ -91,7 +95,9 @@ fn walk(root: &Value, schema: &Value, path: &str, value: &Value) -> Option<Strin
         }
         Value::Object(map) => {
             let known = properties(root, schema);
-            let free = parts(root, schema).into_iter().find_map(|s| s.get("additionalProperties"));
+            let free = parts(root, schema)
+                .into_iter()
+                .find_map(|s| s.get("additionalProperties"));
             let closed = !known.is_empty();
             map.iter().find_map(|(name, value)| {
                 let path = format!("{path}.{name}");
@@ -122,12 +128,21 @@ mod tests {
     #[test]
     fn a_slip_of_the_pen_is_found_with_its_path() {
         let policy = |spec: Value| unknown("homeostat.dev/v1alpha1", "ScalingPolicy", &json!({"spec": spec}));
-        assert_eq!(policy(json!({"minReplicas": 1, "behavior": {"scaleUp": {"policies": [{"type": "Pods"}]}}})), None);
+        assert_eq!(
+            policy(json!({"minReplicas": 1, "behavior": {"scaleUp": {"policies": [{"type": "Pods"}]}}})),
+            None
+        );
         let found = policy(json!({"triggers": [{"name": "a", "prometheus": {"qery": "x"}}]})).unwrap();
-        assert!(found.starts_with("spec.triggers[0].prometheus.qery: unknown field; there are combine, maxAge, query"), "{found}");
+        assert!(
+            found.starts_with("spec.triggers[0].prometheus.qery: unknown field; there are combine, maxAge, query"),
+            "{found}"
+        );
         let pod = |pod: Value| unknown("v1", "Pod", &pod);
         let found = pod(json!({"spec": {"containers": [{"name": "a", "resource": {}}]}})).unwrap();
-        assert!(found.starts_with("spec.containers[0].resource: unknown field; there are args"), "{found}");
+        assert!(
+            found.starts_with("spec.containers[0].resource: unknown field; there are args"),
+            "{found}"
+        );
         let found = pod(json!({"status": {"startime": "x"}})).unwrap();
         assert!(found.starts_with("status.startime"), "{found}");
         let limits = json!({"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "1"}}}], "overhead": {"cpu": "1"}}});

@@ -123,7 +123,9 @@ impl Reader {
                 error: stated.error.as_ref(),
             };
             let given = count(&[stated.result.is_some(), stated.scalar.is_some(), stated.error.is_some()]);
-            self.add(frame, ("result, scalar, error", given), |at| Ok(of_prometheus(stated, at)));
+            self.add(frame, ("result, scalar, error", given), |at| {
+                Ok(of_prometheus(stated, at))
+            });
         }
     }
 
@@ -158,11 +160,17 @@ impl Reader {
                 let pods = items.iter().map(|item| PodValue {
                     pod: item.pod.clone(),
                     at: item.timestamp.unwrap_or(at),
-                    window: item.window_seconds.map_or(DEFAULT_WINDOW, |s| Span::from_secs(s.into())),
+                    window: item
+                        .window_seconds
+                        .map_or(DEFAULT_WINDOW, |s| Span::from_secs(s.into())),
                     value: item.value.0,
                 });
                 let pods = by_name(pods, |v| &v.pod).map_err(|(i, pod)| twice(i, &pod))?;
-                Ok(if pods.is_empty() { Reading::Empty } else { Reading::PodValues { pods } })
+                Ok(if pods.is_empty() {
+                    Reading::Empty
+                } else {
+                    Reading::PodValues { pods }
+                })
             });
         }
     }
@@ -204,7 +212,10 @@ impl Reader {
             let items = stated.items.as_deref().unwrap_or_default();
             self.add(frame, ("items, error", given), |at| {
                 let oldest = items.iter().map(|item| item.timestamp.unwrap_or(at)).min();
-                let sum = items.iter().map(|item| item.value.0.thousandths()).fold(0, i64::saturating_add);
+                let sum = items
+                    .iter()
+                    .map(|item| item.value.0.thousandths())
+                    .fold(0, i64::saturating_add);
                 Ok(oldest.map_or(Reading::Empty, |sampled_at| Reading::Value {
                     value: Milli::new(sum),
                     sampled_at,
@@ -257,7 +268,8 @@ fn of_prometheus(stated: &PrometheusAnswer, at: Time) -> Reading {
         }),
         (elements, _) => {
             let elements = elements.iter().flatten();
-            let elements = elements.map(|e| json!({"metric": e.labels, "value": pair(e.timestamp, e.value.to_string())}));
+            let elements =
+                elements.map(|e| json!({"metric": e.labels, "value": pair(e.timestamp, e.value.to_string())}));
             json!({"resultType": "vector", "result": elements.collect::<Vec<_>>()})
         }
     };
@@ -278,7 +290,10 @@ fn usage(items: &[PodMetrics], namespace: &str) -> Result<Reading, String> {
         for (j, container) in item.containers.iter().enumerate() {
             let amounts: BTreeMap<String, Milli> = container.usage.iter().map(|(k, v)| (k.clone(), v.0)).collect();
             if containers.insert(container.name.clone(), amounts).is_some() {
-                return Err(format!(".items[{i}].containers[{j}].name: {} is there twice", container.name));
+                return Err(format!(
+                    ".items[{i}].containers[{j}].name: {} is there twice",
+                    container.name
+                ));
             }
         }
         pods.push(PodUsage {
@@ -289,7 +304,11 @@ fn usage(items: &[PodMetrics], namespace: &str) -> Result<Reading, String> {
         });
     }
     let pods = by_name(pods, |u| &u.pod).map_err(|(i, pod)| twice(i, &pod))?;
-    Ok(if pods.is_empty() { Reading::Empty } else { Reading::PodUsage { pods } })
+    Ok(if pods.is_empty() {
+        Reading::Empty
+    } else {
+        Reading::PodUsage { pods }
+    })
 }
 
 fn twice(i: usize, pod: &str) -> String {

@@ -54,7 +54,7 @@ impl Declared {
         let Some(kind) = known.filter(|_| version == format!("{GROUP}/{VERSION}")) else {
             let kinds = PolicyKind::ALL.map(PolicyKind::as_str).join(", ");
             return Err(format!(
-                "{version} {kind_text} is no kind of Homeostat: there are {kinds}, all of {GROUP}/{VERSION}"
+                "kind: {version} {kind_text} is no kind of Homeostat: there are {kinds}, all of {GROUP}/{VERSION}"
             ));
         };
         let wrong = fields::unknown(version, kind_text, object);
@@ -80,7 +80,10 @@ impl Declared {
         let (mine, theirs) = (&mut self.object.metadata, &live.metadata);
         mine.uid = mine.uid.take().or_else(|| theirs.uid.clone());
         mine.generation = mine.generation.or(theirs.generation);
-        mine.creation_timestamp = mine.creation_timestamp.take().or_else(|| theirs.creation_timestamp.clone());
+        mine.creation_timestamp = mine
+            .creation_timestamp
+            .take()
+            .or_else(|| theirs.creation_timestamp.clone());
         if let (Some(fields), Some(status)) = (self.object.data.as_object_mut(), live.data.get("status")) {
             fields.entry("status").or_insert_with(|| status.clone());
         }
@@ -121,13 +124,19 @@ pub fn read(folder: &Path, namespace: &str) -> Result<Folder, ReadError> {
     let mut found = Folder::default();
     for error in parsed.errors {
         match error.kind {
-            ManifestErrorKind::Kustomization => found.notes.push(format!("{}: passed over: it is for kustomize", error.path)),
-            ManifestErrorKind::Encrypted => found.notes.push(format!("{}: passed over: it is encrypted", error.path)),
+            ManifestErrorKind::Kustomization => found
+                .notes
+                .push(format!("{}: passed over: it is for kustomize", error.path)),
+            ManifestErrorKind::Encrypted => found
+                .notes
+                .push(format!("{}: passed over: it is encrypted", error.path)),
             ManifestErrorKind::MissingField {
                 field: "apiVersion" | "kind",
             }
             | ManifestErrorKind::NotAnObject { .. } => {
-                found.notes.push(format!("{}: passed over: it holds no Kubernetes object", error.path));
+                found
+                    .notes
+                    .push(format!("{}: passed over: it holds no Kubernetes object", error.path));
             }
             _ => found.problems.push(error.to_string()),
         }
@@ -138,7 +147,10 @@ pub fn read(folder: &Path, namespace: &str) -> Result<Folder, ReadError> {
             Ok(Some(declared)) => match found.declared.iter().find(|d| d.key == declared.key) {
                 None => found.declared.push(declared),
                 Some(other) => {
-                    let problem = format!("{from}: {} is in {} already; keep one of them", declared.key, other.from);
+                    let problem = format!(
+                        "{from}: {} is in {} already; keep one of them",
+                        declared.key, other.from
+                    );
                     found.problems.push(problem);
                 }
             },
@@ -160,7 +172,9 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), ReadError> {
     for entry in fs::read_dir(path).map_err(cannot(path))? {
         let below = entry.map_err(cannot(path))?.path();
         let extension = below.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        let hidden = below.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let hidden = below
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if !hidden && (below.is_dir() || matches!(extension, "yaml" | "yml" | "json")) {
             collect(&below, files)?;
         }

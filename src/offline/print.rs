@@ -58,7 +58,10 @@ pub fn print(
         out.flush()
     })?;
     if count == 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "there is no snapshot in it"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "there is no snapshot in it",
+        ));
     }
     Ok(whole)
 }

@@ -115,7 +115,11 @@ pub fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_path_to_error::deserialize(without_nulls(value)).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner();
-        if path == "." { problem.to_string() } else { format!("{path}: {problem}") }
+        if path == "." {
+            problem.to_string()
+        } else {
+            format!("{path}: {problem}")
+        }
     })
 }
 

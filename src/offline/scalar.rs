@@ -19,7 +19,12 @@ impl<'de> Deserialize<'de> for Quantity {
         let text = match Value::deserialize(deserializer)? {
             Value::String(text) => text,
             Value::Number(number) => number.to_string(),
-            other => return Err(de::Error::custom(format!("expected a quantity, found {}", kind(&other)))),
+            other => {
+                return Err(de::Error::custom(format!(
+                    "expected a quantity, found {}",
+                    kind(&other)
+                )));
+            }
         };
         text.parse().map(Self).map_err(de::Error::custom)
     }
@@ -52,7 +57,8 @@ pub struct SampleValue(pub f64);
 
 impl<'de> Deserialize<'de> for SampleValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = |found: String| de::Error::custom(format!("expected a number, `NaN`, `+Inf` or `-Inf`, found {found}"));
+        let wrong =
+            |found: String| de::Error::custom(format!("expected a number, `NaN`, `+Inf` or `-Inf`, found {found}"));
         match Value::deserialize(deserializer)? {
             Value::Number(number) => number.as_f64().map(Self).ok_or_else(|| wrong(number.to_string())),
             Value::String(text) => text.parse().map(Self).map_err(|_| wrong(format!("`{text}`"))),
@@ -92,7 +98,8 @@ impl JsonSchema for SampleValue {
     }
 }
 
-/// A length of time as Go writes it, such as `30s`, `1m0s` or `17.043s`; fractions of a millisecond are cut off.
+/// A length of time as Go writes it, such as `30s`, `1m0s` or `17.043s`; fractions of a millisecond are
+/// rounded up, so that what is younger than it stays so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window(pub Span);
 
@@ -129,9 +136,13 @@ fn go_duration(text: &str) -> Option<Span> {
     }
     let (mut rest, mut nanos) = (text, 0_i128);
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|n| *n > 0)?;
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .filter(|n| *n > 0)?;
         let (number, after) = rest.split_at(end);
-        let unit_len = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let unit_len = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_len);
         let scale: i128 = match unit {
             "ns" => 1,
@@ -150,7 +161,7 @@ fn go_duration(text: &str) -> Option<Span> {
         nanos += whole.parse::<i128>().ok()? * scale + fraction.parse::<i128>().ok()? * scale / parts;
         rest = next;
     }
-    let millis = i64::try_from(nanos / 1_000_000).ok()?;
+    let millis = i64::try_from((nanos + 999_999) / 1_000_000).ok()?;
     (!text.is_empty()).then(|| Span::from_millis(millis))
 }
 
@@ -173,7 +184,14 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_writes_them() {
-        for (text, millis) in [("30s", 30_000), ("1m0s", 60_000), ("17.043s", 17_043), ("1h2m3.5s", 3_723_500), ("0", 0), ("10.04356ms", 10)] {
+        for (text, millis) in [
+            ("30s", 30_000),
+            ("1m0s", 60_000),
+            ("17.043s", 17_043),
+            ("1h2m3.5s", 3_723_500),
+            ("0", 0),
+            ("10.04356ms", 11),
+        ] {
             assert_eq!(go_duration(text), Some(Span::from_millis(millis)), "{text}");
         }
         for bad in ["", "5", "s", "-5s", "1d", "1.2.3s", "99999999999999h"] {

@@ -12,7 +12,11 @@ pub struct Paint(pub bool);
 
 impl Paint {
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.0 {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -102,18 +106,41 @@ fn sentences(out: &mut String, policy: &Told, paint: Paint) {
             (Some(from), Some(to)) => format!("scale {} {} from {from} to {to}", act.subject.kind, act.subject.name),
             _ => format!("{} {} {}", act.verb, act.subject.kind, act.subject.name),
         };
-        let told = if act.message == policy.message { String::new() } else { format!(": {}", act.message) };
+        let told = if act.message == policy.message {
+            String::new()
+        } else {
+            format!(": {}", act.message)
+        };
         let line = paint.wrap("32", &format!("{would} {what}"));
         let _ = writeln!(out, "  {line} ({}){told}", act.reason.as_str());
     }
     for refusal in &policy.refusals {
         let line = paint.wrap("33", &format!("would not {}", refusal.verb));
         let subject = &refusal.subject;
-        let told = if refusal.message == policy.message { String::new() } else { format!(": {}", refusal.message) };
-        let _ = writeln!(out, "  {line} {} {} ({}){told}", subject.kind, subject.name, refusal.reason.as_str());
+        let told = if refusal.message == policy.message {
+            String::new()
+        } else {
+            format!(": {}", refusal.message)
+        };
+        let _ = writeln!(
+            out,
+            "  {line} {} {} ({}){told}",
+            subject.kind,
+            subject.name,
+            refusal.reason.as_str()
+        );
     }
     for trigger in &policy.triggers {
-        let sampled = trigger.sampled_at.map(|at| format!(" (sample of {at})")).unwrap_or_default();
-        let _ = writeln!(out, "  trigger {}: {}: {}{sampled}", trigger.name, trigger.reason.as_str(), trigger.message);
+        let sampled = trigger
+            .sampled_at
+            .map(|at| format!(" (sample of {at})"))
+            .unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  trigger {}: {}: {}{sampled}",
+            trigger.name,
+            trigger.reason.as_str(),
+            trigger.message
+        );
     }
 }
