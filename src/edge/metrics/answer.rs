@@ -60,8 +60,8 @@ pub(super) fn read(key: &QueryKey, body: &[u8]) -> Reading {
     let read = match key {
         QueryKey::Resources { .. } => list(body).and_then(usage),
         QueryKey::Pods { .. } => list(body).and_then(values),
-        QueryKey::Object { .. } => list(body).and_then(one),
-        QueryKey::External { .. } => list(body).and_then(total),
+        QueryKey::Object { .. } => list(body).and_then(|items| one(&items)),
+        QueryKey::External { .. } => list(body).and_then(|items| total(&items)),
         QueryKey::Prometheus { .. } => Err("it is Prometheus' business".into()),
     };
     read.unwrap_or_else(|problem| Reading::Failed {
@@ -123,8 +123,8 @@ fn values(items: Vec<MetricValue>) -> Result<Reading, String> {
 }
 
 /// Of one object there is one value.
-fn one(items: Vec<MetricValue>) -> Result<Reading, String> {
-    match items.as_slice() {
+fn one(items: &[MetricValue]) -> Result<Reading, String> {
+    match items {
         [] => Ok(Reading::Empty),
         [item] => Ok(Reading::Value {
             value: milli(&item.value)?,
@@ -135,12 +135,12 @@ fn one(items: Vec<MetricValue>) -> Result<Reading, String> {
 }
 
 /// The sum of all series, as old as the oldest.
-fn total(items: Vec<ExternalValue>) -> Result<Reading, String> {
+fn total(items: &[ExternalValue]) -> Result<Reading, String> {
     let Some(sampled_at) = items.iter().map(|item| item.timestamp).min() else {
         return Ok(Reading::Empty);
     };
     let mut sum = 0_i64;
-    for item in &items {
+    for item in items {
         sum = sum.saturating_add(milli(&item.value)?.thousandths());
     }
     Ok(Reading::Value {
