@@ -3,6 +3,7 @@
 pub mod crds;
 pub mod dashboards;
 pub mod explain;
+pub mod plan;
 pub mod replay;
 pub mod run;
 
@@ -29,6 +30,8 @@ enum Command {
     Run(run::Args),
     /// Say in plain words why a policy decided as it did.
     Explain(explain::Args),
+    /// Say what policies would do, from a snapshot file and without a cluster.
+    Plan(plan::Args),
     /// Check that a journal's events give the very plans that it recorded.
     Replay(replay::Args),
     /// Write the custom resource definitions.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => finish(run::run(args)),
         Command::Explain(args) => finish(explain::run(&args)),
+        Command::Plan(args) => finish(plan::run(&args)),
         Command::Replay(args) => finish(replay::run(&args)),
         Command::Crds { dir } => finish(crds::run(dir.as_deref())),
         Command::Dashboards { dir } => finish(dashboards::run(dir.as_deref())),

@@ -6,3 +6,4 @@ mod crds;
 mod dashboards;
 mod examples;
 mod rules;
+mod snapshots;
