@@ -83,7 +83,7 @@ pub struct RatePolicy {
     #[serde(rename = "type")]
     pub kind: RateKind,
     /// How much change is allowed in the period, above zero.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub value: i32,
     /// Length of the period in seconds, 1 to 1800.
     #[schemars(range(min = 1, max = 1800))]

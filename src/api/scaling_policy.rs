@@ -92,12 +92,12 @@ pub struct ScalingPolicySpec {
     /// What is scaled: an object of this namespace that has a scale subresource. Where two policies name the same target,
     /// the older one goes on and the newer one is Stalled.
     pub scale_target_ref: ScaleTargetRef,
-    /// Lower bound of the replicas, 0 to 1000000. Default: 1.
+    /// Lower bound of the replicas, 0 to 2147483647. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub min_replicas: Option<i32>,
-    /// Upper bound of the replicas, 1 to 1000000, and at least `minReplicas`.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    /// Upper bound of the replicas, 1 to 2147483647, and at least `minReplicas`.
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub max_replicas: i32,
     /// How few replicas there are while no trigger is active. Default: where minReplicas is 0, none, after the stabilization
     /// window for scaling down; otherwise minReplicas.
@@ -188,7 +188,7 @@ pub enum Compat {
 #[serde(rename_all = "camelCase")]
 pub struct Idle {
     /// So many; below minReplicas, or 0.
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub replicas: i32,
     /// How long no trigger must have been active, 0s to 24h. Default: 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,7 +201,7 @@ pub struct Idle {
 pub struct Hold {
     /// So many, at most maxReplicas; neither minReplicas nor any rate limit counts. Default: as many as there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub replicas: Option<i32>,
     /// Why; status and explanations say it. At most 256 characters.
     #[schemars(length(min = 1, max = 256))]

@@ -192,9 +192,9 @@ pub struct MetricTarget {
     #[x_kube(validation = rules::positive_quantity())]
     pub average_value: Option<QuantityText>,
     /// Of a resource: the pods should use this percentage of what they request. Of a query, whose result is a share such as
-    /// 0.63: it should be this percentage. 1 to 10000.
+    /// 0.63: it should be this percentage. At least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub average_utilization: Option<i32>,
     /// The value is a backlog that should be worked off in a given time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,9 +230,9 @@ pub struct OnMissing {
     /// `Hold`: the other triggers may scale up, nothing scales down. `Fallback`: the trigger asks for `replicas`. `Ignore`:
     /// the other triggers decide alone. `Zero`: the value counts as zero.
     pub action: OnMissingAction,
-    /// With Fallback: so many, 0 to 1000000.
+    /// With Fallback: so many, 0 to 2147483647.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub replicas: Option<i32>,
     /// With Fallback: what `replicas` means beside the current number. `Static`: just that. `CurrentReplicas`: the current
     /// number instead. `CurrentReplicasIfHigher`, `CurrentReplicasIfLower`: whichever is higher or lower. Default: Static.

@@ -15,7 +15,7 @@ use crate::core::quantity::Replicas;
 use crate::core::report::{ScaleEvent, ScalingHistory};
 use crate::core::time::Span;
 
-const MOST_REPLICAS: u32 = 1_000_000;
+const MOST_REPLICAS: u32 = i32::MAX as u32;
 
 pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
     let spec = &object.spec;

@@ -278,7 +278,12 @@ fn history(memory: &Memory) -> History {
 
 fn course(answer: &hpa::Answer, current: Replicas, data: Vec<Result<Datum, Gap>>) -> Course {
     let count = |n: i32| Replicas::from_i64(n.into());
-    let desired = count(answer.desired);
+    // The controller's numbers can overflow to below zero, which the API server would refuse: nothing changes then.
+    let desired = if answer.desired < 0 {
+        current
+    } else {
+        count(answer.desired)
+    };
     let mut proposals = answer.proposals.iter();
     let said: Vec<Said> = data
         .into_iter()

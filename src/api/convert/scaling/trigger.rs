@@ -152,7 +152,7 @@ fn aim(field: &str, written: &api::MetricTarget) -> Result<core::MetricTarget, I
             .map(|v| positive(&format!("{field}.averageValue"), v).map(core::MetricTarget::AverageValue)),
         written.average_utilization.map(|percent| {
             let field = format!("{field}.averageUtilization");
-            count(&field, Some(percent), 1, (1, 10_000)).map(core::MetricTarget::Utilization)
+            count(&field, Some(percent), 1, (1, MOST_REPLICAS)).map(core::MetricTarget::Utilization)
         }),
         written.drain.as_ref().map(|d| drain(&format!("{field}.drain"), d)),
     ];
