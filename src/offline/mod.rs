@@ -5,6 +5,7 @@
 //! changes a cluster.
 
 pub mod answers;
+pub mod capture;
 pub mod events;
 pub mod fields;
 pub mod metrics;
@@ -15,4 +16,9 @@ pub mod read;
 pub mod scalar;
 pub mod schema;
 pub mod snapshot;
+pub mod stated;
 pub mod text;
+pub mod trim;
+
+#[cfg(test)]
+mod laws;
