@@ -56,6 +56,7 @@ fn value(reading: &Reading) -> i64 {
             assert!(sampled_at.as_millis() > 0);
             value.thousandths()
         }
+        Reading::Series { values, .. } => values.iter().map(|v| v.thousandths()).sum(),
         other => panic!("{other:?}"),
     }
 }

@@ -347,7 +347,9 @@ impl Poller {
 
     fn count(&self, key: &QueryKey, reading: &Reading) {
         let outcome = match reading {
-            Reading::Value { .. } | Reading::PodUsage { .. } | Reading::PodValues { .. } => "Value",
+            Reading::Value { .. } | Reading::Series { .. } | Reading::PodUsage { .. } | Reading::PodValues { .. } => {
+                "Value"
+            }
             Reading::Empty => "Empty",
             Reading::Many { .. } => "Many",
             Reading::NotFinite { .. } => "NotFinite",
