@@ -9,7 +9,7 @@ use crate::offline::capture::{CaptureError, Wish, capture};
 
 /// Write a snapshot of a live cluster for `homeostat plan`.
 ///
-/// It holds ScalingPolicies, their targets and pods, and what Prometheus and the metrics APIs answer now. Secrets, and
+/// It holds scaling policies, their targets and pods, and what Prometheus and the metrics APIs answer now. Secrets, and
 /// environment, commands, volumes and annotations of pods, are never written. Nothing is changed anywhere.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:

@@ -211,12 +211,8 @@ impl Reader {
             let items = stated.items.as_deref().unwrap_or_default();
             self.add(frame, ("items, error", given), |at| {
                 let oldest = items.iter().map(|item| item.timestamp.unwrap_or(at)).min();
-                let sum = items
-                    .iter()
-                    .map(|item| item.value.0.thousandths())
-                    .fold(0, i64::saturating_add);
-                Ok(oldest.map_or(Reading::Empty, |sampled_at| Reading::Value {
-                    value: Milli::new(sum),
+                Ok(oldest.map_or(Reading::Empty, |sampled_at| Reading::Series {
+                    values: items.iter().map(|item| item.value.0).collect(),
                     sampled_at,
                 }))
             });

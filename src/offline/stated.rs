@@ -13,6 +13,7 @@ use super::scalar::{Quantity, SampleValue, Window};
 use super::snapshot::Reference;
 use crate::api::common::LabelOperator;
 use crate::core::names::{MetricName, ObjectRef, QueryKey};
+use crate::core::quantity::Milli;
 use crate::core::sample::{QueryError, Reading};
 use crate::core::time::Time;
 use crate::core::world::Operator;
@@ -61,13 +62,11 @@ pub fn add(metrics: &mut Metrics, query: &QueryKey, at: Time, said: Said) {
             return metrics.prometheus.push(stated);
         }
     };
-    let error = match &reading {
-        Reading::Failed { error, message } => Some(Failure {
-            reason: (*error).into(),
-            message: message.clone(),
-        }),
-        _ => None,
-    };
+    add_reading(metrics, query, at, reading);
+}
+
+fn add_reading(metrics: &mut Metrics, query: &QueryKey, at: Option<Time>, reading: Reading) {
+    let error = failure(&reading);
     let fine = error.is_none();
     match query {
         QueryKey::Prometheus { server, expr } => metrics.prometheus.push(PrometheusAnswer {
@@ -107,20 +106,25 @@ pub fn add(metrics: &mut Metrics, query: &QueryKey, at: Time, said: Said) {
             });
         }
         QueryKey::External { namespace, metric } => {
-            let item = number(&reading).map(|(value, timestamp)| ExternalValue {
-                value,
-                timestamp: Some(timestamp),
-                ..ExternalValue::default()
-            });
             metrics.external.push(ExternalAnswer {
                 namespace: namespace.clone(),
                 metric: name(metric),
                 at,
-                items: fine.then(|| item.into_iter().collect()),
+                items: fine.then(|| series(&reading)),
                 error,
                 ..ExternalAnswer::default()
             });
         }
+    }
+}
+
+fn failure(reading: &Reading) -> Option<Failure> {
+    match reading {
+        Reading::Failed { error, message } => Some(Failure {
+            reason: (*error).into(),
+            message: message.clone(),
+        }),
+        _ => None,
     }
 }
 
@@ -129,6 +133,18 @@ fn number(reading: &Reading) -> Option<(Quantity, Time)> {
         Reading::Value { value, sampled_at } => Some((Quantity(*value), *sampled_at)),
         _ => None,
     }
+}
+
+fn series(reading: &Reading) -> Vec<ExternalValue> {
+    let Reading::Series { values, sampled_at } = reading else {
+        return Vec::new();
+    };
+    let item = |value: &Milli| ExternalValue {
+        value: Quantity(*value),
+        timestamp: Some(*sampled_at),
+        ..ExternalValue::default()
+    };
+    values.iter().map(item).collect()
 }
 
 fn usage(reading: Reading) -> Vec<PodMetrics> {
@@ -254,7 +270,6 @@ fn of_body(status: u16, body: &[u8]) -> PrometheusAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::quantity::Milli;
     use crate::core::sample;
     use crate::core::time::Span;
     use crate::offline::metrics::answers;
@@ -305,9 +320,15 @@ mod tests {
                 },
                 Reading::PodValues { pods: vec![per_pod] },
             ),
-            (object(""), value.clone()),
+            (object(""), value),
             (object("a=b"), Reading::Empty),
-            (external("a=b"), value),
+            (
+                external("a=b"),
+                Reading::Series {
+                    values: vec![Milli::new(-5), Milli::new(12)],
+                    sampled_at: at,
+                },
+            ),
             (external(""), Reading::Empty),
             (QueryKey::prometheus("default", "x"), failed),
         ];

@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod compare;
+mod door;
 mod generate;
 mod oracle;
 mod quantities;

@@ -10,8 +10,8 @@ mod scaling;
 mod status;
 
 use kube::Resource;
-use kube::api::DynamicObject;
 use kube::ResourceExt;
+use kube::api::DynamicObject;
 use serde::de::DeserializeOwned;
 
 use super::common;
