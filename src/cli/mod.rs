@@ -1,5 +1,6 @@
 //! One file a subcommand, no logic.
 
+pub mod capture;
 pub mod crds;
 pub mod dashboards;
 pub mod explain;
@@ -32,6 +33,8 @@ enum Command {
     Explain(explain::Args),
     /// Say what policies would do, from a snapshot file and without a cluster.
     Plan(plan::Args),
+    /// Write a snapshot of a live cluster for `homeostat plan`.
+    Capture(capture::Args),
     /// Check that a journal's events give the very plans that it recorded.
     Replay(replay::Args),
     /// Write the custom resource definitions.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => finish(run::run(args)),
         Command::Explain(args) => finish(explain::run(&args)),
         Command::Plan(args) => finish(plan::run(&args)),
+        Command::Capture(args) => finish(capture::run(&args)),
         Command::Replay(args) => finish(replay::run(&args)),
         Command::Crds { dir } => finish(crds::run(dir.as_deref())),
         Command::Dashboards { dir } => finish(dashboards::run(dir.as_deref())),

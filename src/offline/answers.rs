@@ -274,7 +274,7 @@ pub struct PodValue {
     pub window_seconds: Option<u32>,
 }
 
-/// What custom.metrics.k8s.io said of an object. Exactly one of `value` and `error`.
+/// What custom.metrics.k8s.io said of an object. Exactly one of `value`, `empty` and `error`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObjectAnswer {
@@ -295,6 +295,9 @@ pub struct ObjectAnswer {
     /// When it was measured. Default: when it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<Time>,
+    /// True: the list that came held no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty: Option<bool>,
     /// It failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,

@@ -187,14 +187,13 @@ impl Reader {
                 failed_tries: stated.failed_tries,
                 error: stated.error.as_ref(),
             };
-            let given = count(&[stated.value.is_some(), stated.error.is_some()]);
-            let value = stated.value.unwrap_or_default().0;
-            let measured = stated.timestamp;
-            self.add(frame, ("value, error", given), |at| {
-                Ok(Reading::Value {
-                    value,
-                    sampled_at: measured.unwrap_or(at),
-                })
+            let empty = stated.empty == Some(true);
+            let given = count(&[stated.value.is_some(), empty, stated.error.is_some()]);
+            self.add(frame, ("value, empty, error", given), |at| {
+                Ok(stated.value.map_or(Reading::Empty, |value| Reading::Value {
+                    value: value.0,
+                    sampled_at: stated.timestamp.unwrap_or(at),
+                }))
             });
         }
         for (i, stated) in metrics.external.iter().enumerate() {
@@ -212,12 +211,8 @@ impl Reader {
             let items = stated.items.as_deref().unwrap_or_default();
             self.add(frame, ("items, error", given), |at| {
                 let oldest = items.iter().map(|item| item.timestamp.unwrap_or(at)).min();
-                let sum = items
-                    .iter()
-                    .map(|item| item.value.0.thousandths())
-                    .fold(0, i64::saturating_add);
-                Ok(oldest.map_or(Reading::Empty, |sampled_at| Reading::Value {
-                    value: Milli::new(sum),
+                Ok(oldest.map_or(Reading::Empty, |sampled_at| Reading::Series {
+                    values: items.iter().map(|item| item.value.0).collect(),
                     sampled_at,
                 }))
             });

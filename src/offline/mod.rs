@@ -4,7 +4,10 @@
 //! Knows no rule of its own: what is not in the file is not seen, and what the engine says is what is printed. Nothing here
 //! changes a cluster.
 
+// Descriptions become the schema that people read.
+#[allow(clippy::doc_markdown)]
 pub mod answers;
+pub mod capture;
 pub mod events;
 pub mod fields;
 pub mod metrics;
@@ -14,5 +17,11 @@ pub mod print;
 pub mod read;
 pub mod scalar;
 pub mod schema;
+#[allow(clippy::doc_markdown)]
 pub mod snapshot;
+pub mod stated;
 pub mod text;
+pub mod trim;
+
+#[cfg(test)]
+mod laws;

@@ -13,6 +13,7 @@ use crate::core::policy::Mode;
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
 use crate::core::report::{ConditionReport, Detail, Report};
+use crate::core::sample::QueryError;
 use crate::core::state::State;
 use crate::core::time::Time;
 
@@ -252,7 +253,7 @@ fn told(state: &State, key: &PolicyKey, actions: Vec<Act>, refusals: Vec<Refused
         sampled_at: t.sampled_at,
         proposal: t.proposal,
         reason: t.reason,
-        error: t.error.map(|e| e.as_str()),
+        error: t.error.map(QueryError::as_str),
         message: t.message.clone(),
     });
     Told {

@@ -21,6 +21,7 @@ mod leadership;
 mod manifests;
 mod metrics;
 mod nodes;
+mod offline;
 mod repo;
 mod restarts;
 mod rights;

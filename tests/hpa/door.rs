@@ -34,7 +34,9 @@ fn plan_gives_the_same_answers() {
         // What the API server would refuse to write is not wanted.
         let wanted = if ours.desired < 0 { input.replicas } else { ours.desired };
         assert!(
-            answer.is_whole() && desired == Some(wanted),
+            answer.is_whole()
+                && desired == Some(wanted)
+                && told.is_some_and(|told| told.would_act == (wanted != input.replicas)),
             "case {number} of seed {seed}: the algorithm wants {}, plan {desired:?}\n{}\n{}\n{ours:?}",
             wanted,
             serde_json::to_string(&answer).unwrap(),

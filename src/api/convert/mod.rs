@@ -10,8 +10,8 @@ mod scaling;
 mod status;
 
 use kube::Resource;
+use kube::ResourceExt;
 use kube::api::DynamicObject;
-use kube::{CustomResourceExt, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::common;
@@ -85,11 +85,11 @@ fn target_of(object: &DynamicObject, namespace: &str) -> Option<ObjectRef> {
 ///
 /// # Errors
 /// The spec is not of this type.
-pub fn typed<K: DeserializeOwned + CustomResourceExt>(mut object: DynamicObject) -> Result<K, Invalid> {
-    let kind = K::crd().spec.names.kind;
+pub fn typed<K: DeserializeOwned + Resource<DynamicType = ()>>(mut object: DynamicObject) -> Result<K, Invalid> {
+    // Not by the definition, whose schema would be made anew for every object.
     object.types = Some(kube::core::TypeMeta {
-        api_version: K::api_resource().api_version,
-        kind,
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
     });
     let mut value = serde_json::to_value(object).map_err(|e| Invalid::new("object", e))?;
     match serde_json::from_value(value.clone()) {

@@ -11,10 +11,10 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 
-use super::call;
 use super::feed::Feed;
 use super::status::resource_of;
 use super::watch::{WatchBackoff, Watching, drive, key_of_dynamic};
+use super::{CallError, call};
 use crate::api::OperatorConfig;
 use crate::api::convert::{self, Invalid};
 use crate::api::operator_config::PrometheusServer;
@@ -91,6 +91,33 @@ pub async fn run(client: Client, namespace: String, servers: watch::Sender<Optio
         () = watching => {}
         () = applying => {}
     }
+}
+
+/// The servers as the OperatorConfig says now, for whoever asks once.
+///
+/// # Errors
+/// The OperatorConfig cannot be read.
+pub async fn servers_now(client: &Client, namespace: &str) -> Result<Servers, CallError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(PolicyKind::OperatorConfig));
+    let object = call(format!("read OperatorConfig {NAME}"), api.get_opt(NAME)).await?;
+    let (servers, published) = watch::channel(None);
+    // Nobody listens to what a reader says beside the servers.
+    let (feed, _) = Feed::new(1);
+    let mut reader = Reader {
+        client: client.clone(),
+        namespace: namespace.to_owned(),
+        servers,
+        feed,
+        in_use: BTreeMap::new(),
+        said: None,
+        limits: None,
+    };
+    reader.apply(object).await;
+    let now = published.borrow().clone();
+    Ok(now.unwrap_or_else(|| Servers {
+        by_name: BTreeMap::new(),
+        unknown: format!("OperatorConfig {NAME} cannot be used"),
+    }))
 }
 
 struct Reader {

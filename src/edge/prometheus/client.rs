@@ -106,16 +106,27 @@ impl PrometheusClient {
 
     /// Asks an instant query.
     pub async fn query(&self, expr: &str) -> Reading {
-        match tokio::time::timeout(self.timeout, self.ask(expr)).await {
-            Ok(reading) => reading,
-            Err(_) => self.too_slow(),
+        match self.raw(expr).await {
+            Ok((status, body)) => read(status, &body),
+            Err(failure) => failure,
         }
     }
 
-    async fn ask(&self, expr: &str) -> Reading {
+    /// Asks an instant query; the answer as it came, with its HTTP status, or why there is none.
+    ///
+    /// # Errors
+    /// The failure, as a reading.
+    pub(crate) async fn raw(&self, expr: &str) -> Result<(u16, Vec<u8>), Reading> {
+        match tokio::time::timeout(self.timeout, self.fetch(expr)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.too_slow()),
+        }
+    }
+
+    async fn fetch(&self, expr: &str) -> Result<(u16, Vec<u8>), Reading> {
         let mut response = match self.client.query(expr).post_raw().await {
             Ok(response) => response,
-            Err(error) => return self.unreachable(&error),
+            Err(error) => return Err(self.unreachable(&error)),
         };
         let status = response.status().as_u16();
         let mut body = Vec::new();
@@ -123,26 +134,26 @@ impl PrometheusClient {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > BODY_MAX => {
                     let message = format!("the answer is larger than {BODY_MAX} bytes: the query must give one number");
-                    return failed(QueryError::TooLarge, message);
+                    return Err(failed(QueryError::TooLarge, message));
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                Err(error) if error.is_timeout() => return self.too_slow(),
+                Err(error) if error.is_timeout() => return Err(self.too_slow()),
                 Err(_) => {
-                    return failed(
+                    return Err(failed(
                         QueryError::Unreachable,
                         "the connection broke in the middle of the answer",
-                    );
+                    ));
                 }
             }
         }
         if (300..400).contains(&status) {
-            return failed(
+            return Err(failed(
                 QueryError::Status,
                 format!("the server redirects (HTTP {status}): name its final URL"),
-            );
+            ));
         }
-        read(status, &body)
+        Ok((status, body))
     }
 
     fn too_slow(&self) -> Reading {
