@@ -14,6 +14,8 @@ pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod edge;
 #[cfg(feature = "cluster")]
+pub mod offline;
+#[cfg(feature = "cluster")]
 pub mod operator;
 #[cfg(feature = "cluster")]
 pub mod telemetry;

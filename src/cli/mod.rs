@@ -1,5 +1,6 @@
 //! One file a subcommand, no logic.
 
+pub mod convert;
 pub mod crds;
 pub mod dashboards;
 pub mod explain;
@@ -29,6 +30,8 @@ enum Command {
     Run(run::Args),
     /// Say in plain words why a policy decided as it did.
     Explain(explain::Args),
+    /// Turn HorizontalPodAutoscalers and KEDA's ScaledObjects into ScalingPolicies.
+    Convert(convert::Args),
     /// Check that a journal's events give the very plans that it recorded.
     Replay(replay::Args),
     /// Write the custom resource definitions.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => finish(run::run(args)),
         Command::Explain(args) => finish(explain::run(&args)),
+        Command::Convert(args) => finish(convert::run(&args)),
         Command::Replay(args) => finish(replay::run(&args)),
         Command::Crds { dir } => finish(crds::run(dir.as_deref())),
         Command::Dashboards { dir } => finish(dashboards::run(dir.as_deref())),
