@@ -48,12 +48,22 @@ pub(super) fn convert(source: &Source, options: Options, notes: &mut Notes) -> R
         serde_json::from_value(written.clone()).map_err(|e| format!("spec cannot be read: {e}"))?;
     let kept = serde_json::to_value(&spec).map_err(|e| e.to_string())?;
     let reference = &spec.scale_target_ref;
-    let target = target(reference.api_version.as_deref(), Some(&reference.kind), &reference.name, notes)?;
+    let target = target(
+        reference.api_version.as_deref(),
+        Some(&reference.kind),
+        &reference.name,
+        notes,
+    )?;
     let triggers = triggers(&spec, notes);
     let bounds = (spec.min_replicas, spec.max_replicas);
     let mut policy = policy(source, target, bounds, triggers);
-    let min = spec.min_replicas.map_or_else(|| "1 (absent)".to_owned(), |n| n.to_string());
-    notes.carried("spec.minReplicas", format!("{min}, and maxReplicas {}", spec.max_replicas));
+    let min = spec
+        .min_replicas
+        .map_or_else(|| "1 (absent)".to_owned(), |n| n.to_string());
+    notes.carried(
+        "spec.minReplicas",
+        format!("{min}, and maxReplicas {}", spec.max_replicas),
+    );
     if let Some(written) = &spec.behavior {
         policy.spec.behavior = Some(behavior("spec.behavior", written, notes)?);
         notes.carried("spec.behavior", "to the letter");
@@ -66,12 +76,15 @@ pub(super) fn convert(source: &Source, options: Options, notes: &mut Notes) -> R
         policy.spec.compat = Some(Compat::HpaV2);
     }
     for field in lost("spec", &written, &kept) {
-        notes.by_hand(&field, "is not known here and not carried over: look whether it matters");
+        notes.by_hand(
+            &field,
+            "is not known here and not carried over: look whether it matters",
+        );
     }
     Ok(Some(policy))
 }
 
-const NO_BEHAVIOR: &str = "absent: a HorizontalPodAutoscaler then scales up to the higher of 4 and twice the replicas in one \
+pub(super) const NO_BEHAVIOR: &str = "absent: a HorizontalPodAutoscaler then scales up to the higher of 4 and twice the replicas in one \
                            decision; the policy has the defaults of behavior, 4 pods or 100 percent in 15 seconds";
 const NATIVE: &str = "without compat: HPAv2 the known flaws of the HorizontalPodAutoscaler are not repeated, so that \
                       single decisions can differ";
@@ -107,7 +120,12 @@ pub(super) fn quantities_as_text(spec: &mut Value) {
             *value = Value::String(value.to_string());
         }
     };
-    for metric in spec.get_mut("metrics").and_then(Value::as_array_mut).into_iter().flatten() {
+    for metric in spec
+        .get_mut("metrics")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         for (_, source) in metric.as_object_mut().into_iter().flatten() {
             text(source.pointer_mut("/target/value"));
             text(source.pointer_mut("/target/averageValue"));
@@ -137,7 +155,9 @@ pub(super) fn target(
     }
     let default = of_apps && (old || version.is_empty() || version == "apps/v1");
     if version.is_empty() && !default {
-        return Err(format!("spec.scaleTargetRef says no apiVersion, which {kind} {name} needs"));
+        return Err(format!(
+            "spec.scaleTargetRef says no apiVersion, which {kind} {name} needs"
+        ));
     }
     Ok(ScaleTargetRef {
         api_version: (!default).then(|| version.to_owned()),
@@ -150,7 +170,10 @@ fn triggers(spec: &hpa::HorizontalPodAutoscalerSpec, notes: &mut Notes) -> Vec<T
     let (mut names, mut triggers) = (Unique::default(), Vec::new());
     let metrics = spec.metrics.as_deref().unwrap_or_default();
     if metrics.is_empty() && !notes.incomplete.iter().any(|lack| lack == "metrics") {
-        notes.carried("spec.metrics", format!("absent, which is cpu at {DEFAULT_CPU} percent: as trigger cpu"));
+        notes.carried(
+            "spec.metrics",
+            format!("absent, which is cpu at {DEFAULT_CPU} percent: as trigger cpu"),
+        );
         triggers.push(Trigger {
             name: "cpu".into(),
             resource: Some(ResourceTrigger { name: "cpu".into() }),
@@ -246,7 +269,10 @@ fn trigger(metric: &hpa::MetricSpec) -> Result<Trigger, String> {
 
 fn identifier(metric: &hpa::MetricIdentifier) -> Result<MetricIdentifier, String> {
     if metric.name.contains(['|', '/']) || metric.name.len() > 253 {
-        return Err(format!("the metric {} has | or / in its name, or more than 253 characters", metric.name));
+        return Err(format!(
+            "the metric {} has | or / in its name, or more than 253 characters",
+            metric.name
+        ));
     }
     Ok(MetricIdentifier {
         name: metric.name.clone(),
@@ -270,7 +296,10 @@ fn selector(written: &meta::LabelSelector) -> Result<LabelSelector, String> {
 /// Which of the three numbers counts is what `type` says.
 fn aim(target: &hpa::MetricTarget) -> Result<MetricTarget, String> {
     let quantity = |q: &Option<k8s_openapi::apimachinery::pkg::api::resource::Quantity>| {
-        let text = q.as_ref().map(|q| q.0.as_str()).ok_or_else(|| no_number(&target.type_))?;
+        let text = q
+            .as_ref()
+            .map(|q| q.0.as_str())
+            .ok_or_else(|| no_number(&target.type_))?;
         positive(text).map(Some)
     };
     let mut aim = MetricTarget::default();

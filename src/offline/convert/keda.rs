@@ -11,7 +11,7 @@ mod prometheus;
 pub(super) mod servers;
 mod types;
 
-use super::hpa::{behavior, positive, quantities_as_text, target};
+use super::hpa::{NO_BEHAVIOR, behavior, positive, quantities_as_text, target};
 use super::lost::lost;
 use super::names::{LABEL, Unique, label};
 use super::report::Notes;
@@ -58,6 +58,10 @@ pub(super) fn convert(
         &reference.name,
         notes,
     )?;
+    if reference.env_source_container_name.is_some() {
+        let text = "not needed: nothing is read from the environment of a container";
+        notes.differs("spec.scaleTargetRef.envSourceContainerName", text);
+    }
     let sources = triggers(source, &spec, auths, servers, notes);
     let max = spec.max_replica_count.unwrap_or(DEFAULT_MAX);
     let min = spec.min_replica_count.unwrap_or(0);
@@ -70,7 +74,10 @@ pub(super) fn convert(
     schedules(&sources.schedules, notes);
     pause::apply(&source.texts("annotations"), &mut policy.spec, notes);
     for field in lost("spec", &written, &kept) {
-        notes.by_hand(&field, "is not known here and not carried over: look whether it matters");
+        notes.by_hand(
+            &field,
+            "is not known here and not carried over: look whether it matters",
+        );
     }
     Ok(Some(policy))
 }
@@ -112,7 +119,10 @@ fn triggers(source: &Source, spec: &Spec, auths: &Auths, servers: &mut Servers, 
 
 /// What to write for a scaler that has no equivalent.
 fn instead(kind: &str, index: usize, source: &Source) -> String {
-    let names = source.object.pointer("/status/externalMetricNames").and_then(|v| v.as_array());
+    let names = source
+        .object
+        .pointer("/status/externalMetricNames")
+        .and_then(|v| v.as_array());
     let prefix = format!("s{index}-");
     let served = names
         .into_iter()
@@ -134,7 +144,7 @@ fn instead(kind: &str, index: usize, source: &Source) -> String {
     };
     let metric = served.map_or_else(|| format!("{prefix}{kind}-…"), str::to_owned);
     format!(
-        "a {kind} scaler has no equivalent: {what}. While KEDA and this ScaledObject are still there, its adapter serves \
+        "scalers of type {kind} have no equivalent: {what}. While KEDA and this ScaledObject are still there, its adapter serves \
          the value as the external metric {metric} with the label scaledobject.keda.sh/name: {}",
         source.name
     )
@@ -177,7 +187,10 @@ fn idle(spec: &Spec, min: i32, notes: &mut Notes) -> Option<Idle> {
         (None, 0) => 0,
         (None, _) => {
             if spec.cooldown_period.is_some() {
-                notes.differs("spec.cooldownPeriod", "has no effect where minReplicaCount is above 0: left out");
+                notes.differs(
+                    "spec.cooldownPeriod",
+                    "has no effect where minReplicaCount is above 0: left out",
+                );
             }
             return None;
         }
@@ -245,13 +258,23 @@ fn fallback(spec: &Spec, triggers: &mut [Trigger], notes: &mut Notes) -> Result<
     if names.is_empty() {
         notes.differs("spec.fallback", "has no effect on cpu and memory: left out");
     } else {
-        let text = format!("onMissing of {}: {replicas} replicas after {after} failed tries", names.join(", "));
+        let text = format!(
+            "onMissing of {}: {replicas} replicas after {after} failed tries",
+            names.join(", ")
+        );
         notes.carried("spec.fallback", text);
     }
     Ok(())
 }
 
 fn advanced(spec: &Spec, policy: &mut ScalingPolicy, notes: &mut Notes) -> Result<(), String> {
+    let config = spec
+        .advanced
+        .as_ref()
+        .and_then(|a| a.horizontal_pod_autoscaler_config.as_ref());
+    if config.is_none_or(|config| config.behavior.is_none()) {
+        notes.differs("spec.advanced.horizontalPodAutoscalerConfig.behavior", NO_BEHAVIOR);
+    }
     let Some(advanced) = &spec.advanced else { return Ok(()) };
     if let Some(config) = &advanced.horizontal_pod_autoscaler_config {
         let field = "spec.advanced.horizontalPodAutoscalerConfig";
@@ -261,7 +284,10 @@ fn advanced(spec: &Spec, policy: &mut ScalingPolicy, notes: &mut Notes) -> Resul
             notes.carried(&field, "to the letter");
         }
         if config.name.is_some() {
-            notes.differs(&format!("{field}.name"), "left out: there is no HorizontalPodAutoscaler to name");
+            notes.differs(
+                &format!("{field}.name"),
+                "left out: there is no HorizontalPodAutoscaler to name",
+            );
         }
     }
     if advanced.restore_to_original_replica_count == Some(true) {
@@ -282,6 +308,9 @@ fn schedules(schedules: &[Schedule], notes: &mut Notes) {
     notes.lacks(
         "spec.triggers",
         "its schedules",
-        format!("cron scalers are schedules of a policy; add to its spec:\nschedules:\n{}", text.trim_end()),
+        format!(
+            "cron scalers are schedules of a policy; add to its spec:\nschedules:\n{}",
+            text.trim_end()
+        ),
     );
 }

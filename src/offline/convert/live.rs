@@ -10,11 +10,29 @@ use crate::edge::kube::{CallError, call};
 
 /// What is listed: group, version, kind, plural, and whether it is a namespace's.
 const KINDS: [(&str, &str, &str, &str, bool); 5] = [
-    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true),
+    (
+        "autoscaling",
+        "v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        true,
+    ),
     ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects", true),
     ("keda.sh", "v1alpha1", "ScaledJob", "scaledjobs", true),
-    ("keda.sh", "v1alpha1", "TriggerAuthentication", "triggerauthentications", true),
-    ("keda.sh", "v1alpha1", "ClusterTriggerAuthentication", "clustertriggerauthentications", false),
+    (
+        "keda.sh",
+        "v1alpha1",
+        "TriggerAuthentication",
+        "triggerauthentications",
+        true,
+    ),
+    (
+        "keda.sh",
+        "v1alpha1",
+        "ClusterTriggerAuthentication",
+        "clustertriggerauthentications",
+        false,
+    ),
 ];
 const PAGE: u32 = 500;
 
@@ -56,7 +74,9 @@ async fn list(client: &Client, namespace: Option<&str>) -> Input {
             _ => Api::all_with(client.clone(), &resource),
         };
         match pages(&api, plural).await {
-            Ok(objects) => input.sources.extend(objects.into_iter().map(|object| source(object, &resource))),
+            Ok(objects) => input
+                .sources
+                .extend(objects.into_iter().map(|object| source(object, &resource))),
             Err(error) if error.code() == Some(404) => {}
             Err(error) => input.problems.push(Problem {
                 place: format!("{plural}.{group}"),
@@ -88,5 +108,6 @@ fn source(object: DynamicObject, resource: &ApiResource) -> Source {
         namespace: object.namespace(),
         name: object.name_any(),
         object: serde_json::to_value(object).unwrap_or_default(),
+        comments: 0,
     }
 }

@@ -55,6 +55,8 @@ pub struct Source {
     pub name: String,
     /// The whole object.
     pub object: Value,
+    /// Lines of its document that are comments.
+    pub comments: usize,
 }
 
 impl Source {
@@ -139,7 +141,10 @@ pub fn convert(sources: &[Source], problems: Vec<Problem>, options: Options) -> 
                 let wish = policy.metadata.name.clone().unwrap_or_default();
                 let name = names.entry(source.namespace.clone()).or_default().take(&wish, 253);
                 if name != wish {
-                    notes.by_hand("metadata.name", format!("{wish} is taken by another source, so it is {name}"));
+                    notes.by_hand(
+                        "metadata.name",
+                        format!("{wish} is taken by another source, so it is {name}"),
+                    );
                 }
                 policy.metadata.name = Some(name.clone());
                 same_target(&policy, source, &mut targets, &mut notes);
@@ -213,7 +218,11 @@ fn finish(
         );
     }
     if spec.triggers.len() > MOST.0 {
-        return Err(format!("it has {} triggers, and a policy at most {}", spec.triggers.len(), MOST.0));
+        return Err(format!(
+            "it has {} triggers, and a policy at most {}",
+            spec.triggers.len(),
+            MOST.0
+        ));
     }
     if !notes.incomplete.is_empty() {
         let lacks = notes.incomplete.join(", ");
@@ -237,7 +246,15 @@ fn refused(policy: &ScalingPolicy) -> Option<String> {
 }
 
 fn metadata(source: &Source, notes: &mut Notes) {
-    let noise = ["kubectl.kubernetes.io/", "argocd.argoproj.io/", "meta.helm.sh/", "autoscaling.alpha.kubernetes.io/"];
+    if source.comments > 0 {
+        notes.differs("", format!("not carried over: {} lines of comments", source.comments));
+    }
+    let noise = [
+        "kubectl.kubernetes.io/",
+        "argocd.argoproj.io/",
+        "meta.helm.sh/",
+        "autoscaling.alpha.kubernetes.io/",
+    ];
     // Read elsewhere.
     let read = ["autoscaling.keda.sh/paused"];
     let keys: Vec<String> = source
@@ -254,7 +271,10 @@ fn metadata(source: &Source, notes: &mut Notes) {
         .filter(|key| LABELS_OF_TOOLS.iter().any(|tool| key.starts_with(tool)))
         .collect();
     if !dropped.is_empty() {
-        let text = format!("not carried over, since a tool knows its own objects by them: {}", dropped.join(", "));
+        let text = format!(
+            "not carried over, since a tool knows its own objects by them: {}",
+            dropped.join(", ")
+        );
         notes.differs("metadata.labels", text);
     }
 }
@@ -264,7 +284,10 @@ fn same_target(policy: &ScalingPolicy, source: &Source, seen: &mut BTreeMap<Stri
     let target = &policy.spec.scale_target_ref;
     let key = format!("{:?} {} {}", source.namespace, target.kind, target.name);
     if let Some(other) = seen.get(&key) {
-        let text = format!("{other} scales the same {} {}: keep one of the two policies", target.kind, target.name);
+        let text = format!(
+            "{other} scales the same {} {}: keep one of the two policies",
+            target.kind, target.name
+        );
         notes.by_hand("spec.scaleTargetRef", text);
     }
     seen.entry(key).or_insert_with(|| source.title());

@@ -23,7 +23,11 @@ pub(super) fn label(text: &str, otherwise: &str) -> String {
     }
     let cut: String = name.trim_matches('-').chars().take(LABEL).collect();
     let cut = cut.trim_matches('-');
-    if cut.is_empty() { otherwise.to_owned() } else { cut.to_owned() }
+    if cut.is_empty() {
+        otherwise.to_owned()
+    } else {
+        cut.to_owned()
+    }
 }
 
 /// Hands out names, each once.

@@ -62,7 +62,10 @@ impl Input {
     fn folder(&mut self, folder: &Path, depth: usize) {
         let place = folder.display().to_string();
         if depth > MOST_DEPTH {
-            return self.problem(place, format!("is more than {MOST_DEPTH} folders deep: not looked into"));
+            return self.problem(
+                place,
+                format!("is more than {MOST_DEPTH} folders deep: not looked into"),
+            );
         }
         let entries = std::fs::read_dir(folder).and_then(|entries| {
             let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|e| e.path())).collect();
@@ -74,8 +77,12 @@ impl Input {
         };
         paths.sort();
         for path in paths {
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            let manifest = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let manifest = path
+                .extension()
+                .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
             if hidden {
                 continue;
             } else if path.is_dir() {
@@ -110,7 +117,8 @@ impl Input {
             path: path.to_owned(),
             content,
         };
-        let parsed = parse(&[file], &limits());
+        let parsed = parse(std::slice::from_ref(&file), &limits());
+        let text = String::from_utf8_lossy(&file.content);
         self.sources.extend(parsed.manifests.into_iter().map(|manifest| Source {
             place: format!("{path}, document {}, line {}", manifest.document + 1, manifest.line),
             api_version: manifest.api_version,
@@ -118,6 +126,7 @@ impl Input {
             namespace: manifest.namespace,
             name: manifest.name,
             object: manifest.object,
+            comments: comments(&text, manifest.line),
         }));
         let mut strangers = Vec::new();
         for error in parsed.errors {
@@ -138,4 +147,14 @@ impl Input {
         }
         strangers
     }
+}
+
+/// Lines of nothing but a comment, from this line of a file to the end of the document.
+fn comments(text: &str, line: usize) -> usize {
+    let lines = text.lines().skip(line.saturating_sub(1));
+    // The first line of a document may hold its marker.
+    let document = lines
+        .enumerate()
+        .take_while(|(i, line)| *i == 0 || !line.starts_with("---"));
+    document.filter(|(_, line)| line.trim_start().starts_with('#')).count()
 }

@@ -163,7 +163,11 @@ impl Report {
             let became = policy.map_or_else(|| "no policy".to_owned(), |name| format!("ScalingPolicy {name}"));
             out += &format!("{} ({}): {became}\n", object.source, object.place);
             for note in &object.notes {
-                let field = if note.field.is_empty() { String::new() } else { format!("{}: ", note.field) };
+                let field = if note.field.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}: ", note.field)
+                };
                 let text = note.text.replace('\n', "\n           ");
                 out += &format!("  {:<7}  {field}{text}\n", note.kind.word());
             }
@@ -172,7 +176,11 @@ impl Report {
         for problem in &self.problems {
             out += &format!("{}: {}\n\n", problem.place, problem.message);
         }
-        if let Some(config) = self.operator_config.as_ref().and_then(|c| serde_saphyr::to_string(c).ok()) {
+        if let Some(config) = self
+            .operator_config
+            .as_ref()
+            .and_then(|c| serde_saphyr::to_string(c).ok())
+        {
             out += "To be added to the OperatorConfig, after a look at names and addresses:\n\n";
             out += &config.lines().map(|line| format!("  {line}\n")).collect::<String>();
             out.push('\n');

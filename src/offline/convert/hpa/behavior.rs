@@ -37,17 +37,28 @@ fn direction(field: &str, written: &hpa::HPAScalingRules, notes: &mut Notes) -> 
             kind: match policy.type_.as_str() {
                 "Pods" => RateKind::Pods,
                 "Percent" => RateKind::Percent,
-                other => return Err(format!("{field}.policies[{i}].type: {other} is neither Pods nor Percent")),
+                other => {
+                    return Err(format!(
+                        "{field}.policies[{i}].type: {other} is neither Pods nor Percent"
+                    ));
+                }
             },
             value: policy.value,
             period_seconds: policy.period_seconds,
         });
     }
     if policies.len() > MOST.1 {
-        return Err(format!("{field}.policies has {} rate limits, and a policy at most {}", policies.len(), MOST.1));
+        return Err(format!(
+            "{field}.policies has {} rate limits, and a policy at most {}",
+            policies.len(),
+            MOST.1
+        ));
     }
     if written.policies.as_ref().is_some_and(Vec::is_empty) {
-        notes.differs(&format!("{field}.policies"), "an empty list, which the API server refuses: left out");
+        notes.differs(
+            &format!("{field}.policies"),
+            "an empty list, which the API server refuses: left out",
+        );
     }
     Ok(ScalingRules {
         stabilization_window_seconds: written.stabilization_window_seconds,

@@ -22,9 +22,14 @@ pub(super) enum Auth<'a> {
 
 impl Auths {
     pub(in super::super) fn of(sources: &[Source]) -> Self {
-        let ours = sources.iter().filter(|s| s.group() == "keda.sh" && s.kind.ends_with("TriggerAuthentication"));
+        let ours = sources
+            .iter()
+            .filter(|s| s.group() == "keda.sh" && s.kind.ends_with("TriggerAuthentication"));
         let entries = ours.map(|source| {
-            let namespace = source.namespace.clone().filter(|_| source.kind == "TriggerAuthentication");
+            let namespace = source
+                .namespace
+                .clone()
+                .filter(|_| source.kind == "TriggerAuthentication");
             let spec = serde_json::from_value(source.spec()).map_err(|e| format!("{}: {e}", source.title()));
             ((source.kind.clone(), namespace, source.name.clone()), spec)
         });
@@ -32,8 +37,14 @@ impl Auths {
     }
 
     pub(super) fn of_trigger(&self, namespace: Option<&str>, trigger: &ScaleTrigger) -> Auth<'_> {
-        let Some(reference) = &trigger.authentication_ref else { return Auth::None };
-        let kind = reference.kind.as_deref().filter(|k| !k.is_empty()).unwrap_or("TriggerAuthentication");
+        let Some(reference) = &trigger.authentication_ref else {
+            return Auth::None;
+        };
+        let kind = reference
+            .kind
+            .as_deref()
+            .filter(|k| !k.is_empty())
+            .unwrap_or("TriggerAuthentication");
         let namespace = namespace.filter(|_| kind == "TriggerAuthentication");
         let key = (kind.to_owned(), namespace.map(str::to_owned), reference.name.clone());
         match self.0.get(&key) {

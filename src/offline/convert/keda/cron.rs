@@ -36,7 +36,9 @@ pub(super) fn schedule(field: &str, name: &str, written: &ScaleTrigger, notes: &
     let mut take = |name: &str| metadata.take(name).ok_or_else(|| format!("it has no {name}"));
     let (zone, start, end) = (take("timezone")?, take("start")?, take("end")?);
     let replicas = take("desiredReplicas")?;
-    let min_replicas = replicas.parse().map_err(|_| format!("its desiredReplicas {replicas} is no number"))?;
+    let min_replicas = replicas
+        .parse()
+        .map_err(|_| format!("its desiredReplicas {replicas} is no number"))?;
     let zone = Zone::parse(&zone).map_err(|e| e.to_string())?;
     let duration = duration(&start, &end)?;
     metadata.unread(field, notes);
@@ -52,7 +54,10 @@ pub(super) fn schedule(field: &str, name: &str, written: &ScaleTrigger, notes: &
 /// How long it is from every start to the next end, by the clock on the wall.
 fn duration(start: &str, end: &str) -> Result<Span, String> {
     let by_hand = |why: &str| format!("from `{start}` to `{end}` {why}: write a schedule by hand, or several");
-    let at_one_time = start.split_whitespace().take(2).all(|f| f.chars().all(|c| c.is_ascii_digit()));
+    let at_one_time = start
+        .split_whitespace()
+        .take(2)
+        .all(|f| f.chars().all(|c| c.is_ascii_digit()));
     if !at_one_time {
         return Err(by_hand("starts at more than one time of day"));
     }

@@ -29,17 +29,13 @@ pub(super) fn report(written: &ScalingModifiers, spec: &Spec, triggers: &[Trigge
         }
     }
     if let Some(target) = written.activation_target.as_deref().filter(|t| t.parse() != Ok(0.0)) {
-        let text = format!("{target} is not carried over: a policy is active by its triggers, each above its own activation");
+        let text =
+            format!("{target} is not carried over: a policy is active by its triggers, each above its own activation");
         notes.by_hand(&format!("{FIELD}.activationTarget"), text);
     }
 }
 
-fn convert(
-    formula: &str,
-    written: &ScalingModifiers,
-    spec: &Spec,
-    triggers: &[Trigger],
-) -> Result<String, String> {
+fn convert(formula: &str, written: &ScalingModifiers, spec: &Spec, triggers: &[Trigger]) -> Result<String, String> {
     let target = written.target.as_deref().unwrap_or_default();
     let positive = target.parse::<f64>().is_ok_and(|t| t > 0.0 && t.is_finite());
     if !positive {
@@ -61,7 +57,11 @@ fn convert(
     };
     // A difference can be negative, which is no number of replicas; KEDA takes it for none.
     let replicas = format!("({expression}) / {target}{ready}");
-    let text = if expression.contains('-') { format!("max(0, {replicas})") } else { replicas };
+    let text = if expression.contains('-') {
+        format!("max(0, {replicas})")
+    } else {
+        replicas
+    };
     let known: Vec<String> = triggers.iter().map(|t| t.name.clone()).collect();
     Formula::parse(&text, &known).map_err(|e| e.to_string())?;
     Ok(text)
@@ -70,7 +70,11 @@ fn convert(
 /// A trigger's name as formulas write it.
 fn identifier(name: &str) -> String {
     let name = name.replace('-', "_");
-    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{name}")
+    } else {
+        name
+    }
 }
 
 /// The same expression in CEL.
@@ -131,8 +135,9 @@ mod tests {
 
     #[test]
     fn plain_arithmetic_is_the_same_and_the_rest_is_refused() {
-        let names: BTreeMap<String, String> =
-            [("a", "values.a"), ("b_c", "values.b_c")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let names: BTreeMap<String, String> = [("a", "values.a"), ("b_c", "values.b_c")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
         let cel = |text: &str| translate(text, &names);
         assert_eq!(cel("a + b_c/2").as_deref(), Ok("values.a + values.b_c/2"));
         assert_eq!(
@@ -140,7 +145,16 @@ mod tests {
             Ok("values.a > 1 && ! (values.b_c < 2) ? max(values.a, values.b_c) : 0.5")
         );
         assert_eq!(cel("float(a)").as_deref(), Ok("(values.a)"));
-        for bad in ["a ** 2", "a ^ 2", "a % 2", "a ?? 1", "sum([a, b_c])", "x + 1", "a + \"1\"", "count(a)"] {
+        for bad in [
+            "a ** 2",
+            "a ^ 2",
+            "a % 2",
+            "a ?? 1",
+            "sum([a, b_c])",
+            "x + 1",
+            "a + \"1\"",
+            "count(a)",
+        ] {
             assert!(cel(bad).is_err(), "{bad}: {:?}", cel(bad));
         }
     }

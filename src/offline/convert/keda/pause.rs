@@ -12,7 +12,8 @@ pub(super) fn apply(annotations: &BTreeMap<String, String>, spec: &mut ScalingPo
     let field = |name: &str| format!("metadata.annotations[{PREFIX}{name}]");
     let value = |name: &str| annotations.get(&format!("{PREFIX}{name}"));
     // What Go does not read as a boolean counts as true, as with KEDA.
-    let on = |name: &str| value(name).is_some_and(|v| !["0", "f", "F", "false", "FALSE", "False"].contains(&v.as_str()));
+    let on =
+        |name: &str| value(name).is_some_and(|v| !["0", "f", "F", "false", "FALSE", "False"].contains(&v.as_str()));
     let hold = |replicas| {
         Some(Hold {
             replicas,
@@ -43,11 +44,17 @@ pub(super) fn apply(annotations: &BTreeMap<String, String>, spec: &mut ScalingPo
         return;
     }
     let either = |names: [&'static str; 2]| names.into_iter().find(|name| on(name));
-    let (down, up) = (either(["paused-scale-in", "paused-scale-down"]), either(["paused-scale-out", "paused-scale-up"]));
+    let (down, up) = (
+        either(["paused-scale-in", "paused-scale-down"]),
+        either(["paused-scale-out", "paused-scale-up"]),
+    );
     match (down, up) {
         (Some(down), Some(_)) => {
             spec.hold = hold(None);
-            notes.carried(&field(down), "with the pause of the other direction: hold at the replicas that there are");
+            notes.carried(
+                &field(down),
+                "with the pause of the other direction: hold at the replicas that there are",
+            );
         }
         (Some(down), None) => {
             spec.direction = Some(Direction::UpOnly);

@@ -40,7 +40,9 @@ pub(super) fn trigger(
     metadata.unread(field, notes);
     let query = if ignore { or_zero(&query) } else { query };
     if query.chars().count() > LONGEST_QUERY {
-        return Err(format!("its query has more than {LONGEST_QUERY} characters: make it a recording rule"));
+        return Err(format!(
+            "its query has more than {LONGEST_QUERY} characters: make it a recording rule"
+        ));
     }
     if ignore {
         notes.differs(
@@ -90,28 +92,30 @@ fn number(text: &str) -> Result<String, String> {
 fn activation(text: &str, field: &str, notes: &mut Notes) -> Result<Option<QuantityText>, String> {
     let text = number(text)?;
     if text.starts_with('-') {
-        notes.differs(field, format!("{text} is below 0: every value is active; left out, so that 0 is not"));
+        notes.differs(
+            field,
+            format!("{text} is below 0: every value is active; left out, so that 0 is not"),
+        );
         return Ok(None);
     }
     let zero = text.parse::<Milli>().is_ok_and(|m| m == Milli::default());
     Ok((!zero).then(|| text.as_str().into()))
 }
 
-fn server(
-    field: &str,
-    metadata: &mut Metadata,
-    auth: Auth<'_>,
-    notes: &mut Notes,
-) -> Result<PrometheusServer, String> {
+fn server(field: &str, metadata: &mut Metadata, auth: Auth<'_>, notes: &mut Notes) -> Result<PrometheusServer, String> {
     let address = metadata.take("serverAddress").ok_or("it has no serverAddress")?;
     let (url, rest) = address.split_once(['?', '#']).unwrap_or((&address, ""));
     let web = url.starts_with("http://") || url.starts_with("https://");
-    let host = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let host = url
+        .split_once("://")
+        .map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
     if !web || host.is_empty() || url.contains(char::is_whitespace) || url.len() > 2048 {
         return Err(format!("its serverAddress {url} is no URL with http or https"));
     }
     if host.contains('@') {
-        return Err("its serverAddress has credentials in it: put them into a Secret and name it in the OperatorConfig".into());
+        return Err(
+            "its serverAddress has credentials in it: put them into a Secret and name it in the OperatorConfig".into(),
+        );
     }
     if !rest.is_empty() {
         notes.by_hand(&format!("{field}.serverAddress"), NO_PARAMETERS);
@@ -128,14 +132,21 @@ fn server(
     let timeout = metadata.take("timeout").and_then(|text| {
         // A bare number is milliseconds.
         let text = text.parse::<u64>().map_or(text, |millis| format!("{millis}ms"));
-        let fits = text.parse::<crate::core::time::Span>().is_ok_and(|s| (1000..=300_000).contains(&s.as_millis()));
+        let fits = text
+            .parse::<crate::core::time::Span>()
+            .is_ok_and(|s| (1000..=300_000).contains(&s.as_millis()));
         if !fits {
-            notes.differs(&format!("{field}.timeout"), format!("{text} is not from 1s to 5m: the default of 10s"));
+            notes.differs(
+                &format!("{field}.timeout"),
+                format!("{text} is not from 1s to 5m: the default of 10s"),
+            );
         }
         fits.then(|| text.as_str().into())
     });
     let modes = metadata.take("authModes").unwrap_or_default();
-    let headers = metadata.take("customHeaders").map_or_else(BTreeMap::new, |t| headers(field, &t, notes));
+    let headers = metadata
+        .take("customHeaders")
+        .map_or_else(BTreeMap::new, |t| headers(field, &t, notes));
     Ok(PrometheusServer {
         url: url.trim_end_matches('/').to_owned(),
         timeout,
@@ -175,22 +186,30 @@ fn credentials(field: &str, modes: &str, auth: Auth<'_>, notes: &mut Notes) -> O
         Auth::Known(spec) => spec,
         Auth::None if modes.is_empty() => return None,
         Auth::None => {
-            notes.by_hand(&field, "it names no authenticationRef: add auth to the server in the OperatorConfig");
+            notes.by_hand(
+                &field,
+                "it names no authenticationRef: add auth to the server in the OperatorConfig",
+            );
             return None;
         }
         Auth::NotGiven(name) => {
-            let text = format!("{name} was not given: give its file too, or add auth to the server in the OperatorConfig");
+            let text =
+                format!("{name} was not given: give its file too, or add auth to the server in the OperatorConfig");
             notes.by_hand(&field, text);
             return None;
         }
         Auth::Unreadable(reason) => {
-            notes.by_hand(&field, format!("{reason}: add auth to the server in the OperatorConfig"));
+            notes.by_hand(
+                &field,
+                format!("{reason}: add auth to the server in the OperatorConfig"),
+            );
             return None;
         }
     };
     for (name, value) in &spec.rest {
         if !(name == "podIdentity" && value["provider"] == "none") {
-            let text = format!("{name} of its authentication is not carried over: use a Secret in the OperatorConfig's auth");
+            let text =
+                format!("{name} of its authentication is not carried over: use a Secret in the OperatorConfig's auth");
             notes.by_hand(&field, text);
         }
     }
@@ -203,7 +222,10 @@ fn credentials(field: &str, modes: &str, auth: Auth<'_>, notes: &mut Notes) -> O
         }
         match (&found, mode) {
             (Some(_), "bearer" | "basic") => {
-                let text = format!("{mode}: copy the Secret {} into the operator's namespace", secret_names(spec));
+                let text = format!(
+                    "{mode}: copy the Secret {} into the operator's namespace",
+                    secret_names(spec)
+                );
                 notes.by_hand(&field, text);
             }
             (_, "bearer" | "basic") => {
@@ -214,7 +236,8 @@ fn credentials(field: &str, modes: &str, auth: Auth<'_>, notes: &mut Notes) -> O
                 notes.by_hand(&field, text);
             }
             (_, other) => {
-                let text = format!("{other} is not carried over: add what it needs to the server in the OperatorConfig");
+                let text =
+                    format!("{other} is not carried over: add what it needs to the server in the OperatorConfig");
                 notes.by_hand(&field, text);
             }
         }

@@ -15,7 +15,12 @@ pub(in super::super) struct Servers {
 impl Servers {
     /// The name of a server; a new one where nothing of the same address, headers and credentials was seen.
     pub(super) fn name(&mut self, server: PrometheusServer) -> String {
-        let same = |known: &&PrometheusServer| PrometheusServer { name: String::new(), ..(*known).clone() } == server;
+        let same = |known: &&PrometheusServer| {
+            PrometheusServer {
+                name: String::new(),
+                ..(*known).clone()
+            } == server
+        };
         if let Some(known) = self.list.iter().find(same) {
             return known.name.clone();
         }
@@ -29,7 +34,9 @@ impl Servers {
 
     /// The OperatorConfig that has them.
     pub(in super::super) fn config(&self) -> Option<Value> {
-        let servers = serde_json::to_value(&self.list).ok().filter(|_| !self.list.is_empty())?;
+        let servers = serde_json::to_value(&self.list)
+            .ok()
+            .filter(|_| !self.list.is_empty())?;
         Some(json!({
             "apiVersion": format!("{}/{}", crate::api::GROUP, crate::api::VERSION),
             "kind": "OperatorConfig",

@@ -31,6 +31,7 @@ pub(super) struct ScaleTarget {
     pub name: String,
     pub api_version: Option<String>,
     pub kind: Option<String>,
+    pub env_source_container_name: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,8 +117,9 @@ impl Metadata {
 
     /// A boolean as Go reads it.
     pub fn flag(&mut self, name: &str, default: bool) -> bool {
-        self.take(name)
-            .map_or(default, |text| matches!(text.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"))
+        self.take(name).map_or(default, |text| {
+            matches!(text.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
+        })
     }
 
     /// Says what nobody read.
