@@ -4,6 +4,7 @@ pub mod convert;
 pub mod crds;
 pub mod dashboards;
 pub mod explain;
+pub mod plan;
 pub mod replay;
 pub mod run;
 
@@ -30,6 +31,8 @@ enum Command {
     Run(run::Args),
     /// Say in plain words why a policy decided as it did.
     Explain(explain::Args),
+    /// Say what policies would do, from a snapshot file and without a cluster.
+    Plan(plan::Args),
     /// Turn HorizontalPodAutoscalers and KEDA's ScaledObjects into ScalingPolicies.
     Convert(convert::Args),
     /// Check that a journal's events give the very plans that it recorded.
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => finish(run::run(args)),
         Command::Explain(args) => finish(explain::run(&args)),
+        Command::Plan(args) => finish(plan::run(&args)),
         Command::Convert(args) => finish(convert::run(&args)),
         Command::Replay(args) => finish(replay::run(&args)),
         Command::Crds { dir } => finish(crds::run(dir.as_deref())),

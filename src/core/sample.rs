@@ -35,6 +35,13 @@ pub enum Reading {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         warning: Option<String>,
     },
+    /// Every series of an external metric, which together are one number. Never empty.
+    Series {
+        /// Their values, in the order in which they came.
+        values: Vec<Milli>,
+        /// The oldest one's own time.
+        sampled_at: Time,
+    },
     /// What each pod uses, by container and resource. Never empty.
     PodUsage {
         /// In the order of their names.

@@ -161,6 +161,12 @@ impl Agenda {
         taken
     }
 
+    /// When this policy comes due.
+    #[must_use]
+    pub fn due(&self, key: &PolicyKey) -> Option<Time> {
+        self.due.get(key).copied()
+    }
+
     /// When something comes due next.
     #[must_use]
     pub fn next(&self) -> Option<Time> {

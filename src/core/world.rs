@@ -125,11 +125,14 @@ pub struct Pod {
     pub containers: Vec<Container>,
     /// What it asks for by Kubernetes' rules (containers, init containers, sidecars, overhead).
     pub requests: Resources,
-    /// What each of its containers and sidecars asks for, in the order of the spec.
+    /// What each of its containers and init containers asks for, in the order of the spec.
     pub asks: Vec<Ask>,
     /// What the pod as a whole asks for (`spec.resources.requests`), where it says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_asks: Option<BTreeMap<String, Milli>>,
+    /// What the pod takes besides its containers (`spec.overhead`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<BTreeMap<String, Milli>>,
     /// `spec.nodeSelector`.
     pub node_selector: BTreeMap<String, String>,
     /// `spec.tolerations`.
@@ -169,6 +172,9 @@ impl Pod {
 pub struct Ask {
     /// The container's name.
     pub container: String,
+    /// An init container.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub init: bool,
     /// An init container that goes on running (`restartPolicy: Always`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sidecar: bool,

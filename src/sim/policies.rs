@@ -13,7 +13,7 @@ use crate::core::time::Time;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spec {
     /// Scales.
-    Scaling(ScalingPolicy),
+    Scaling(Box<ScalingPolicy>),
     /// Heals.
     Healing(HealingPolicy),
     /// Sizes node pools.
@@ -125,7 +125,7 @@ impl Policies {
         }
         match &stored.spec {
             Spec::Scaling(policy) => Event::ScalingPolicy {
-                policy: Box::new(policy.clone()),
+                policy: policy.clone(),
                 history: stored.history(),
             },
             Spec::Healing(policy) => Event::HealingPolicy {

@@ -19,6 +19,7 @@ mod healing;
 mod input;
 mod leadership;
 mod manifests;
+mod metrics;
 mod nodes;
 mod repo;
 mod restarts;

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use homeostat_cluster::{objects, wait};
+use homeostat_cluster::{Adapter, Options, objects, wait};
 use kube::api::{Api, DeleteParams, DynamicObject};
 use serde_json::Value;
 
 use crate::contract;
 use crate::repo::Repo;
-use crate::stage::{LIMIT, Stage, deployment, scaling};
+use crate::stage::{LIMIT, Operator, Stage, deployment, scaling};
 use crate::ward::{Ward, healing};
 
 /// `group/resource verb`, a subresource as `resource/subresource`.
@@ -25,7 +25,12 @@ const AFTER_A_CONFLICT: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_may_do_what_it_does_and_nothing_more() {
-    let stage = Stage::set().await;
+    let stage = Stage::with(Options {
+        metrics: true,
+        ..Options::default()
+    })
+    .await;
+    let adapter = Adapter::start(&stage.client, &["v1beta2"]).await.unwrap();
     stage.apply("{apiVersion: v1, kind: Secret, metadata: {name: prom, namespace: homeostat-system}, stringData: {token: t}}").await;
     let config = format!(
         "{{apiVersion: homeostat.dev/v1alpha1, kind: OperatorConfig, metadata: {{name: default}}, spec: {{prometheus: [
@@ -36,6 +41,7 @@ async fn it_may_do_what_it_does_and_nothing_more() {
     let mut one = stage.operator("one").await;
     let _two = stage.operator("two").await;
     tokio::join!(scales(&stage), heals(&stage), sizes_pools(&stage), syncs(&stage));
+    asks_metrics_apis(&stage, &adapter, &one).await;
     let metrics = one.get("/metrics").await.unwrap();
     let missing = contract::missing(&metrics);
     assert!(
@@ -89,6 +95,41 @@ async fn scales(stage: &Stage) {
         .unwrap();
     }
     stage.event("other", "OtherAutoscaler").await;
+}
+
+/// Every question to a metrics API is answered by a number.
+async fn asks_metrics_apis(stage: &Stage, adapter: &Adapter, one: &Operator) {
+    stage.apply(&deployment("shop", 1, "10m")).await;
+    adapter.set_object("default", "services", "front", "queued", Some("5"));
+    adapter.set_external("default", "lag", &[("topic", "orders")], Some("5"));
+    let trigger = |name: &str, source: &str, target: &str| format!("{{name: {name}, {source}, target: {target}}}");
+    let triggers = [
+        trigger("cpu", "resource: {name: cpu}", "{averageUtilization: 70}"),
+        trigger("rps", "pods: {metric: {name: rps}}", "{averageValue: '100'}"),
+        trigger(
+            "queued",
+            "object: {describedObject: {kind: Service, name: front}, metric: {name: queued}}",
+            "{value: '100'}",
+        ),
+        trigger(
+            "lag",
+            "external: {metric: {name: lag, selector: {matchLabels: {topic: orders}}}}",
+            "{averageValue: '100'}",
+        ),
+    ];
+    let policy = format!(
+        "{{apiVersion: homeostat.dev/v1alpha1, kind: ScalingPolicy, metadata: {{name: shop, namespace: default}}, spec: {{
+  scaleTargetRef: {{kind: Deployment, name: shop}}, minReplicas: 1, maxReplicas: 5, interval: 1s, triggers: [{}]}}}}",
+        triggers.join(", ")
+    );
+    stage.apply(&policy).await;
+    for api in ["metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"] {
+        let series = format!("homeostat_queries_total{{server=\"{api}\",outcome=\"Value\"}}");
+        let answered = wait::until(format!("an answer of {api}"), LIMIT, || one.metric(&series));
+        if let Err(error) = answered.await {
+            panic!("{error}; {:#}", stage.status("ScalingPolicy", "shop").await);
+        }
+    }
 }
 
 async fn heals(stage: &Stage) {
@@ -232,13 +273,18 @@ fn right(event: &Value) -> Option<Right> {
         return Some("/serviceaccounts impersonate".into());
     }
     let object = event["objectRef"].as_object()?;
+    let verb = event["verb"].as_str()?;
+    // There each metric is a resource of its own.
+    let group = object.get("apiGroup").and_then(Value::as_str).unwrap_or_default();
+    if ["custom.metrics.k8s.io", "external.metrics.k8s.io"].contains(&group) {
+        return Some(format!("{group}/* {verb}"));
+    }
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let sub = match text("subresource") {
         "" => String::new(),
         sub => format!("/{sub}"),
     };
-    let verb = event["verb"].as_str()?;
-    Some(format!("{}/{}{sub} {verb}", text("apiGroup"), text("resource")))
+    Some(format!("{group}/{}{sub} {verb}", text("resource")))
 }
 
 fn refused(stage: &Stage) -> BTreeSet<Right> {

@@ -64,9 +64,14 @@ pub struct Stage {
 impl Stage {
     /// A cluster with one node of 8 processors, and Prometheus; the operator does not run yet.
     pub async fn set() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// The same on a cluster with these options.
+    pub async fn with(options: Options) -> Self {
         let options = Options {
             audited: vec![ACCOUNT.into()],
-            ..Options::default()
+            ..options
         };
         let cluster = Cluster::start(options).await.unwrap();
         let client = cluster.client().unwrap();

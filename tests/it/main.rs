@@ -7,3 +7,4 @@ mod crds;
 mod dashboards;
 mod examples;
 mod rules;
+mod snapshots;

@@ -23,6 +23,7 @@ use crate::core::policy::{Meta, Mode};
 use crate::core::time::{Span, Time};
 
 pub use config::limits;
+pub(crate) use scaling::selector_text;
 pub use status::{StatusBody, status_of};
 
 /// Why an object cannot be used.

@@ -3,6 +3,8 @@
 mod behavior;
 mod trigger;
 
+pub(crate) use trigger::selector_text;
+
 use super::{DAY, HOUR, Invalid, SECOND, count, meta, span};
 use crate::api::ScalingPolicy;
 use crate::api::scaling_policy as api;

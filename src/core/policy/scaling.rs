@@ -102,9 +102,9 @@ pub enum Compat {
     /// Homeostat's own.
     #[default]
     None,
-    /// Those of the HorizontalPodAutoscaler whose `behavior` is set, in whatever part.
+    /// Those of the `HorizontalPodAutoscaler` whose `behavior` is set, in whatever part.
     HpaV2,
-    /// Those of the HorizontalPodAutoscaler whose `behavior` is not set at all.
+    /// Those of the `HorizontalPodAutoscaler` whose `behavior` is not set at all.
     HpaV2WithoutBehavior,
 }
 

@@ -1,6 +1,7 @@
 //! How many replicas are wanted: hold, bounds, idle size, windows, rate limits, steps, in this order.
 
 use super::combine::{Activity, Combined, activity, combine};
+use super::compat;
 use super::limit::Limits;
 use super::memory::Memory;
 use super::pods;
@@ -96,6 +97,27 @@ pub(super) fn decide(state: &State, now: Time, memory: &mut Memory, target: &Tar
         stabilized,
         desired,
         limited_by,
+    }
+}
+
+/// Decides as the HPA does, unless somebody holds the replicas by hand.
+pub(super) fn decide_as_hpa(state: &State, now: Time, memory: &mut Memory, target: &Target) -> Course {
+    let course = compat::decide(state, now, memory, target);
+    let held = memory.policy.hold.as_ref().filter(|hold| hold.holds(now));
+    let verdict = match held {
+        Some(hold) => Verdict::at_once(hold.replicas.unwrap_or(course.current), Reason::Held),
+        None => Verdict {
+            stabilized: course.stabilized,
+            desired: course.desired,
+            limited_by: course.limited_by,
+        },
+    };
+    let verdict = gated(state, &memory.policy, target, verdict);
+    Course {
+        stabilized: verdict.stabilized,
+        desired: verdict.desired,
+        limited_by: verdict.limited_by,
+        ..course
     }
 }
 

@@ -72,6 +72,10 @@ pub fn gather(trigger: &Trigger, sample: Option<&Sample>, now: Time, interval: S
             let one = combined(trigger.combine, *series, *sum, *highest)?;
             (one, *sampled_at, warning.as_ref())
         }
+        Reading::Series { values, sampled_at } => {
+            let add = |sum: i64, value: &Milli| sum.saturating_add(value.thousandths());
+            (Milli::new(values.iter().fold(0, add)), *sampled_at, None)
+        }
         reading => return Err(without_value(reading)),
     };
     fresh(trigger, now, value, sampled_at)?;

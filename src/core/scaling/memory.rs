@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::combine::Activity;
 use super::conflict::Fight;
+use super::hpa;
 use super::propose::Said;
 use super::stabilize::Windows;
 use crate::core::names::Uid;
@@ -37,6 +38,9 @@ pub struct Memory {
     /// Recommendations that stabilization still needs.
     #[serde(default)]
     pub windows: Windows,
+    /// With `compat: HPAv2`: what the controller would remember of its recommendations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recommendations: Vec<hpa::history::Recommendation>,
     /// What this policy wrote last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<Written>,
@@ -110,6 +114,13 @@ impl Memory {
     #[must_use]
     pub fn new(policy: ScalingPolicy, history: ScalingHistory) -> Self {
         let windows = Windows::restore(&history);
+        let complete = history.complete_until.is_some() && !policy.compat.is_none();
+        let recommendations = history.recommendations.iter().filter(|_| complete);
+        let recommendations = recommendations.map(|r| hpa::history::Recommendation {
+            replicas: r.replicas.as_i32(),
+            at: r.at,
+        });
+        let recommendations = recommendations.collect();
         let written = history.scale_events.last().map(|last| Written {
             uid: None,
             to: last.to,
@@ -119,6 +130,7 @@ impl Memory {
             policy,
             history: history.scale_events,
             windows,
+            recommendations,
             written,
             unsure: None,
             trouble: None,

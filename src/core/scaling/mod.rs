@@ -12,6 +12,7 @@
 //! Never reads a clock, never writes anything but [`Memory`], the draft and the agenda.
 
 pub mod combine;
+mod compat;
 pub mod conflict;
 mod decide;
 pub mod formula;

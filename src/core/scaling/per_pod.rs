@@ -181,7 +181,7 @@ fn requested(pod: &Pod, resource: &ResourceName) -> Option<i64> {
     if let Some(whole) = pod.pod_asks.as_ref().and_then(of) {
         return Some(whole);
     }
-    let mut asks = pod.asks.iter();
+    let mut asks = pod.asks.iter().filter(|ask| !ask.init || ask.sidecar);
     asks.try_fold(0_i64, |sum, ask| Some(sum.saturating_add(of(&ask.requests)?)))
 }
 

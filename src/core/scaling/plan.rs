@@ -1,7 +1,7 @@
 //! Decides on one policy: validate → gather → propose → stabilize → limit → act or refuse.
 
 use super::combine::{Combined, stand_in};
-use super::decide::{Course, decide};
+use super::decide::{Course, decide, decide_as_hpa};
 use super::memory::Memory;
 use super::propose::ask;
 use super::report::{self, Account, means_the_same};
@@ -30,10 +30,14 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
             Account::Gated(gate)
         }
         Ok(target) => {
-            let mut said = ask(state, now, &memory.policy, &target);
-            memory.note_missing(now, &said);
-            stand_in(&memory, now, target.replicas, &mut said);
-            let course = decide(state, now, &mut memory, &target, said);
+            let course = if memory.policy.compat.is_none() {
+                let mut said = ask(state, now, &memory.policy, &target);
+                memory.note_missing(now, &said);
+                stand_in(&memory, now, target.replicas, &mut said);
+                decide(state, now, &mut memory, &target, said)
+            } else {
+                decide_as_hpa(state, now, &mut memory, &target)
+            };
             let obstacle = act(state, now, &mut memory, &target.uid, &course, draft);
             wake(state, now, &key, &memory);
             Account::Decided { course, obstacle }

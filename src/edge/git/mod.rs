@@ -14,7 +14,7 @@ mod parse;
 mod request;
 mod sender;
 mod tree;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use error::GitError;
 pub use fetch::{Fetched, Fetcher, Outcome};

@@ -11,7 +11,7 @@ use super::request::{Limits, printable};
 
 /// A document of a file as text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     /// The line it starts with, from 1.
     pub line: usize,
     /// Its text, with its `---` line when something else stands on that.
@@ -20,7 +20,7 @@ pub(super) struct Document<'a> {
 
 /// Why a text is no value.
 #[derive(Debug)]
-pub(super) struct Unreadable {
+pub(crate) struct Unreadable {
     /// The line in the document, from 1.
     pub line: Option<usize>,
     /// What is wrong.
@@ -30,7 +30,7 @@ pub(super) struct Unreadable {
 /// Splits a file at its `---` lines, so that one broken document leaves the others readable. A line that starts with `---`
 /// and goes on with space or nothing ends every YAML construct, so nothing else can be cut by this. Documents of comments
 /// only are left out.
-pub(super) fn split(text: &str) -> Vec<Document<'_>> {
+pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     let (mut start, mut start_line) = (0, 1);
@@ -67,7 +67,7 @@ fn is_blank(text: &str) -> bool {
 }
 
 /// Reads one YAML document.
-pub(super) fn from_yaml(text: &str, limits: &Limits) -> Result<Value, Unreadable> {
+pub(crate) fn from_yaml(text: &str, limits: &Limits) -> Result<Value, Unreadable> {
     let nodes = limits.max_nodes;
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -201,7 +201,7 @@ pub(super) fn from_json(text: &str, limits: &Limits) -> Vec<(usize, Result<Value
 }
 
 /// A JSON value without duplicate keys. Its depth is bounded by the parser.
-struct Strict(Value);
+pub(crate) struct Strict(pub Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -331,7 +331,7 @@ async fn picture(
 }
 
 /// The picture of a target whose object has the fields of a Deployment.
-fn picture_of_known(target: &ObjectRef, object: &DynamicObject, others: &OtherScalers) -> Target {
+pub(crate) fn picture_of_known(target: &ObjectRef, object: &DynamicObject, others: &OtherScalers) -> Target {
     let count = |pointer: &str, absent: i64| {
         Replicas::from_i64(
             object

@@ -60,8 +60,8 @@ pub(super) fn read(key: &QueryKey, body: &[u8]) -> Reading {
     let read = match key {
         QueryKey::Resources { .. } => list(body).and_then(usage),
         QueryKey::Pods { .. } => list(body).and_then(values),
-        QueryKey::Object { .. } => list(body).and_then(one),
-        QueryKey::External { .. } => list(body).and_then(total),
+        QueryKey::Object { .. } => list(body).and_then(|items| one(&items)),
+        QueryKey::External { .. } => list(body).and_then(|items| series(&items)),
         QueryKey::Prometheus { .. } => Err("it is Prometheus' business".into()),
     };
     read.unwrap_or_else(|problem| Reading::Failed {
@@ -123,8 +123,8 @@ fn values(items: Vec<MetricValue>) -> Result<Reading, String> {
 }
 
 /// Of one object there is one value.
-fn one(items: Vec<MetricValue>) -> Result<Reading, String> {
-    match items.as_slice() {
+fn one(items: &[MetricValue]) -> Result<Reading, String> {
+    match items {
         [] => Ok(Reading::Empty),
         [item] => Ok(Reading::Value {
             value: milli(&item.value)?,
@@ -135,18 +135,12 @@ fn one(items: Vec<MetricValue>) -> Result<Reading, String> {
 }
 
 /// The sum of all series, as old as the oldest.
-fn total(items: Vec<ExternalValue>) -> Result<Reading, String> {
+fn series(items: &[ExternalValue]) -> Result<Reading, String> {
     let Some(sampled_at) = items.iter().map(|item| item.timestamp).min() else {
         return Ok(Reading::Empty);
     };
-    let mut sum = 0_i64;
-    for item in &items {
-        sum = sum.saturating_add(milli(&item.value)?.thousandths());
-    }
-    Ok(Reading::Value {
-        value: Milli::new(sum),
-        sampled_at,
-    })
+    let values = items.iter().map(|item| milli(&item.value)).collect::<Result<_, _>>()?;
+    Ok(Reading::Series { values, sampled_at })
 }
 
 fn milli(text: &str) -> Result<Milli, String> {
@@ -263,7 +257,11 @@ mod tests {
         };
         let series = r#"[{"metricName":"lag","metricLabels":{"a":"b"},"timestamp":"2026-11-24T09:00:01Z","value":"30"},
             {"metricName":"lag","timestamp":"2026-11-24T09:00:00Z","value":"12"}]"#;
-        assert_eq!(read(&external, series), value(42));
+        let expected = Reading::Series {
+            values: vec![Milli::from_units(30), Milli::from_units(12)],
+            sampled_at: "2026-11-24T09:00:00Z".parse().unwrap(),
+        };
+        assert_eq!(read(&external, series), expected);
     }
 
     #[test]

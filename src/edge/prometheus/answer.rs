@@ -33,7 +33,7 @@ struct Data {
 }
 
 /// A failure with its sentence.
-pub(super) fn failed(error: QueryError, message: impl AsRef<str>) -> Reading {
+pub(crate) fn failed(error: QueryError, message: impl AsRef<str>) -> Reading {
     Reading::Failed {
         error,
         message: message.as_ref().chars().take(MESSAGE_MAX).collect(),
@@ -41,7 +41,7 @@ pub(super) fn failed(error: QueryError, message: impl AsRef<str>) -> Reading {
 }
 
 /// Reads an answer with its HTTP status.
-pub(super) fn read(status: u16, body: &[u8]) -> Reading {
+pub(crate) fn read(status: u16, body: &[u8]) -> Reading {
     let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
         let start = String::from_utf8_lossy(&body[..body.len().min(80)]).replace('\n', " ");
         return if (200..300).contains(&status) {

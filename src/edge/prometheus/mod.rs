@@ -1,5 +1,5 @@
 //! Asks Prometheus, within bounds, and says exactly what it answered.
 
-mod answer;
+pub(crate) mod answer;
 pub mod client;
 pub mod poller;

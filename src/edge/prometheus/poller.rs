@@ -347,12 +347,13 @@ impl Poller {
 
     fn count(&self, key: &QueryKey, reading: &Reading) {
         let outcome = match reading {
-            Reading::Value { .. } => "Value",
+            Reading::Value { .. } | Reading::Series { .. } | Reading::PodUsage { .. } | Reading::PodValues { .. } => {
+                "Value"
+            }
             Reading::Empty => "Empty",
             Reading::Many { .. } => "Many",
             Reading::NotFinite { .. } => "NotFinite",
             Reading::Partial { .. } => "Partial",
-            Reading::PodUsage { .. } | Reading::PodValues { .. } => "Value",
             Reading::Failed { error, .. } => error.as_str(),
         };
         let labels = QueryLabels {

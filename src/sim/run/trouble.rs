@@ -2,7 +2,7 @@
 
 use super::{Happening, Sim};
 use crate::core::names::{ObjectRef, PolicyKey, Uid};
-use crate::core::policy::{Mode, ScalingPolicy};
+use crate::core::policy::Mode;
 use crate::core::quantity::Replicas;
 use crate::core::time::Span;
 use crate::sim::cluster::{Illness, PodId, WorkloadId};
@@ -197,7 +197,7 @@ impl Sim<'_> {
                 let Some(Spec::Scaling(original)) = self.spec(key) else {
                     return;
                 };
-                let mut copy: ScalingPolicy = original.clone();
+                let mut copy = original.clone();
                 copy.meta.key.name = copy_name(key);
                 copy.meta.uid = Uid(format!("{}-{index}", copy.meta.key));
                 copy.meta.created = if *older { START - Span::from_mins(60) } else { now };

@@ -97,9 +97,9 @@ fn fill(scenario: &mut Scenario, draw: &mut Random, namespace: &str) {
             });
         }
         let target = ObjectRef::new("apps/v1", "Deployment", namespace, &name);
-        scenario
-            .policies
-            .push(Spec::Scaling(scaling(draw, namespace, &name, target, triggers)));
+        scenario.policies.push(Spec::Scaling(Box::new(scaling(
+            draw, namespace, &name, target, triggers,
+        ))));
     }
     let policy = healing(draw, namespace);
     scenario.policies.push(Spec::Healing(policy));

@@ -272,6 +272,7 @@ pub fn pod(index: u32, ready: bool) -> Pod {
         started: Some(START - Span::from_mins(60)),
         asks: vec![Ask {
             container: "app".into(),
+            init: false,
             sidecar: false,
             requests: BTreeMap::from([("cpu".to_owned(), Milli::from_units(1))]),
         }],

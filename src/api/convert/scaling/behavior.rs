@@ -5,6 +5,7 @@ use crate::api::convert::{Invalid, count};
 use crate::api::scaling_behavior as api;
 use crate::core::policy as core;
 use crate::core::quantity::Milli;
+use crate::core::scaling::hpa::quantity::Quantity;
 use crate::core::time::Span;
 
 /// `behavior`, with the defaults of `autoscaling/v2` where it says nothing.
@@ -61,7 +62,9 @@ fn fill(field: &str, written: Option<&api::ScalingRules>, rules: &mut core::Scal
         if value < Milli::default() {
             return Err(Invalid::new(field, "must be at least 0, such as 100m for 10 percent"));
         }
-        rules.tolerance = value.as_f64();
+        // The float that the HPA makes of what the API server keeps.
+        let stored = tolerance.0.to_string().parse::<Quantity>();
+        rules.tolerance = stored.map_or_else(|_| value.as_f64(), |quantity| quantity.stored().approximate());
     }
     Ok(())
 }

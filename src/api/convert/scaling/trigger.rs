@@ -129,7 +129,7 @@ fn metric(written: &api::MetricIdentifier) -> MetricName {
 }
 
 /// A label selector as Kubernetes writes it in a URL: `a=b,c in (d,e),!f`.
-fn selector_text(selector: &LabelSelector) -> String {
+pub(crate) fn selector_text(selector: &LabelSelector) -> String {
     let labels = selector.match_labels.iter().map(|(k, v)| format!("{k}={v}"));
     let expressions = selector.match_expressions.iter().map(|e| match e.operator {
         LabelOperator::In => format!("{} in ({})", e.key, e.values.join(",")),

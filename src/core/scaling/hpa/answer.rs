@@ -72,7 +72,7 @@ pub enum Stabilized {
     ScaleDownStabilized,
 }
 
-/// The reason of the condition ScalingLimited.
+/// The reason of the condition `ScalingLimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     /// No limit bit.

@@ -112,10 +112,13 @@ fn container_usage(sample: &PodSample, container: &str) -> Option<i64> {
     sample.containers.iter().find(|c| c.name == container)?.usage
 }
 
+/// How metrics become a ratio of usage to target.
+type Ratio<'a> = dyn Fn(&PodMetrics) -> Result<(f64, Proposal), MetricError> + 'a;
+
 /// What `plain` and `utilization` differ in: how metrics become a ratio, and what a missing one is taken for.
 struct Scheme<'a> {
     /// The ratio of usage to target, with what the status shows of it.
-    ratio: &'a dyn Fn(&PodMetrics) -> Result<(f64, Proposal), MetricError>,
+    ratio: &'a Ratio<'a>,
     /// What a pod without a metric is taken to use when scaling down.
     full: &'a dyn Fn(&str) -> i64,
 }

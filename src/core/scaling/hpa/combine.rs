@@ -43,7 +43,7 @@ pub fn combine(input: &Input, proposals: &[Result<Proposal, MetricError>]) -> Co
     }
 }
 
-/// The reason of the condition ScalingActive.
+/// The reason of the condition `ScalingActive`.
 const fn failed_reason(source: &Source) -> &'static str {
     match source {
         Source::Resource { .. } => "FailedGetResourceMetric",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::requests::{asks, requests};
+use super::requests::{amounts, asks, requests};
 use super::{controller, labels, opt_time, status, time, uid};
 use crate::core::names::ObjectKey;
 use crate::core::world::{Condition, Container, Exit, Pod, PodPhase, Toleration};
@@ -31,7 +31,10 @@ pub fn pod(pod: &core::Pod) -> Pod {
     if let Some(spec) = &pod.spec {
         result.node = spec.node_name.clone().filter(|name| !name.is_empty());
         result.requests = requests(spec);
-        (result.asks, result.pod_asks) = asks(spec);
+        result.asks = asks(spec);
+        let pod_level = spec.resources.as_ref().and_then(|r| r.requests.as_ref());
+        result.pod_asks = pod_level.map(amounts);
+        result.overhead = spec.overhead.as_ref().map(amounts);
         result.node_selector = labels(spec.node_selector.as_ref());
         result.tolerations = spec.tolerations.iter().flatten().map(toleration).collect();
         result.gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());

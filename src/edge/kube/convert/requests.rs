@@ -49,11 +49,12 @@ pub(super) fn requests(spec: &PodSpec) -> Resources {
     total
 }
 
-/// What each container and sidecar asks for, and the pod as a whole.
-pub(super) fn asks(spec: &PodSpec) -> (Vec<Ask>, Option<BTreeMap<String, Milli>>) {
-    let ask = |container: &Container, sidecar| Ask {
+/// What each container asks for.
+pub(super) fn asks(spec: &PodSpec) -> Vec<Ask> {
+    let ask = |container: &Container, init| Ask {
         container: container.name.clone(),
-        sidecar,
+        init,
+        sidecar: init && container.restart_policy.as_deref() == Some("Always"),
         requests: container
             .resources
             .as_ref()
@@ -61,15 +62,13 @@ pub(super) fn asks(spec: &PodSpec) -> (Vec<Ask>, Option<BTreeMap<String, Milli>>
             .map(amounts)
             .unwrap_or_default(),
     };
-    let sidecars = spec.init_containers.iter().flatten();
-    let sidecars = sidecars.filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    let all = spec.containers.iter().map(|c| ask(c, false));
-    let all = all.chain(sidecars.map(|c| ask(c, true))).collect();
-    let whole = spec.resources.as_ref().and_then(|r| r.requests.as_ref()).map(amounts);
-    (all, whole)
+    let containers = spec.containers.iter().map(|c| ask(c, false));
+    let init = spec.init_containers.iter().flatten().map(|c| ask(c, true));
+    containers.chain(init).collect()
 }
 
-fn amounts(list: &BTreeMap<String, Quantity>) -> BTreeMap<String, Milli> {
+/// Amounts by name; what is not a quantity is left out (the API server stores no such thing).
+pub(super) fn amounts(list: &BTreeMap<String, Quantity>) -> BTreeMap<String, Milli> {
     let read = |(name, quantity): (&String, &Quantity)| Some((name.clone(), quantity.0.parse().ok()?));
     list.iter().filter_map(read).collect()
 }

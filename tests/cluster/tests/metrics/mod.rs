@@ -89,7 +89,9 @@ async fn replicas(client: &Client, name: &str, wanted: i64) {
     });
     if let Err(error) = reached.await {
         let path = format!("/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/{name}");
-        panic!("{error}; {:#}", get(client, &path).await.unwrap_or_default()["status"]);
+        let status = get(client, &path).await.unwrap_or_default()["status"].clone();
+        assert!(status.is_null(), "{error}; {status:#}");
+        assert!(!status.is_null(), "{error}");
     }
 }
 
