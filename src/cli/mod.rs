@@ -1,6 +1,7 @@
 //! One file a subcommand, no logic.
 
 pub mod capture;
+pub mod convert;
 pub mod crds;
 pub mod dashboards;
 pub mod explain;
@@ -35,6 +36,8 @@ enum Command {
     Plan(plan::Args),
     /// Write a snapshot of a live cluster for `homeostat plan`.
     Capture(capture::Args),
+    /// Turn HorizontalPodAutoscalers and KEDA's ScaledObjects into ScalingPolicies.
+    Convert(convert::Args),
     /// Check that a journal's events give the very plans that it recorded.
     Replay(replay::Args),
     /// Write the custom resource definitions.
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => finish(explain::run(&args)),
         Command::Plan(args) => finish(plan::run(&args)),
         Command::Capture(args) => finish(capture::run(&args)),
+        Command::Convert(args) => finish(convert::run(&args)),
         Command::Replay(args) => finish(replay::run(&args)),
         Command::Crds { dir } => finish(crds::run(dir.as_deref())),
         Command::Dashboards { dir } => finish(dashboards::run(dir.as_deref())),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod convert;
 mod crds;
 mod dashboards;
 mod examples;

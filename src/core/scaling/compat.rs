@@ -76,8 +76,8 @@ fn blind(current: Replicas, triggers: usize, gap: &Gap) -> Course {
 fn datum(state: &State, now: Time, trigger: &Trigger, policy: &ScalingPolicy) -> Result<Datum, Gap> {
     let sample = state.samples.get(&trigger.query);
     match sample.map(|sample| &sample.reading) {
-        Some(Reading::PodUsage { pods }) => measured(now, pods.iter().map(|pod| pod.at)),
-        Some(Reading::PodValues { pods }) => measured(now, pods.iter().map(|pod| pod.at)),
+        Some(Reading::PodUsage { pods }) => Ok(measured(now, pods.iter().map(|pod| pod.at))),
+        Some(Reading::PodValues { pods }) => Ok(measured(now, pods.iter().map(|pod| pod.at))),
         // The controller takes an empty list for what it is; other metrics are old when their server says so.
         Some(Reading::Value { value, sampled_at }) if !matches!(trigger.query, QueryKey::Prometheus { .. }) => {
             Ok(Datum {
@@ -90,12 +90,12 @@ fn datum(state: &State, now: Time, trigger: &Trigger, policy: &ScalingPolicy) ->
     }
 }
 
-fn measured(now: Time, times: impl Iterator<Item = Time>) -> Result<Datum, Gap> {
-    Ok(Datum {
+fn measured(now: Time, times: impl Iterator<Item = Time>) -> Datum {
+    Datum {
         value: Milli::default(),
         sampled_at: times.min().unwrap_or(now),
         warning: None,
-    })
+    }
 }
 
 fn flags(policy: &ScalingPolicy) -> input::Flags {
