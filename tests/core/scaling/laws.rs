@@ -45,7 +45,11 @@ fn rules() -> impl Strategy<Value = ScalingRules> {
 }
 
 fn behaviors() -> impl Strategy<Value = Behavior> {
-    (rules(), rules()).prop_map(|(up, down)| Behavior { up, down, ..Behavior::default() })
+    (rules(), rules()).prop_map(|(up, down)| Behavior {
+        up,
+        down,
+        ..Behavior::default()
+    })
 }
 
 /// What the HPA controller does, with everything remembered and nothing clever.
