@@ -94,10 +94,8 @@ fn check_nesting(text: &str) -> Result<(), FormulaError> {
             '(' => open.push((offset, ')')),
             '[' => open.push((offset, ']')),
             '{' => open.push((offset, '}')),
-            ')' | ']' | '}' => {
-                if open.pop().is_none_or(|(_, wanted)| wanted != c) {
-                    return Err(bracket(text, offset, format!("`{c}` closes nothing")));
-                }
+            ')' | ']' | '}' if open.pop().is_none_or(|(_, wanted)| wanted != c) => {
+                return Err(bracket(text, offset, format!("`{c}` closes nothing")));
             }
             _ => {}
         }
