@@ -110,6 +110,8 @@ reasons! {
     Ignored,
     /// A trigger has had no data for so long that its policy takes it for zero.
     CountsAsZero,
+    /// There are no pods to measure.
+    NoPods,
     /// The pods do not say how much they request, so that there is nothing to compare their usage with.
     NoRequests,
     /// Pods find no room on the nodes that there are.

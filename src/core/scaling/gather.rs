@@ -99,7 +99,7 @@ fn combined(combine: Combine, series: u32, sum: Milli, highest: Milli) -> Result
 }
 
 /// Why an answer holds no number.
-fn without_value(reading: &Reading) -> Gap {
+pub(super) fn without_value(reading: &Reading) -> Gap {
     match reading {
         Reading::NotFinite { text } => Gap::new(
             Reason::NotANumber,

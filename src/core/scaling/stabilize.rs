@@ -27,6 +27,9 @@ pub struct Windows {
     last: Option<Time>,
 }
 
+/// How many recommendations of each queue a status tells.
+const MAX_TOLD: usize = 8;
+
 impl Windows {
     /// As they were, as far as that was kept.
     #[must_use]
@@ -78,6 +81,16 @@ impl Windows {
         self.last = Some(now);
         // As the HPA does it: `up` is never above `down`, so that the order of the two does not matter.
         current.max(up).min(down)
+    }
+
+    /// The recommendations that matter most, oldest first; few enough for a status.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Recommendation> {
+        let mut all: Vec<_> = self.highest.iter().take(MAX_TOLD).copied().collect();
+        all.extend(self.lowest.iter().take(MAX_TOLD));
+        all.sort_by_key(|r| (r.at, r.replicas));
+        all.dedup();
+        all
     }
 
     /// How many recommendations are kept.

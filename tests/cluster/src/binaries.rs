@@ -19,6 +19,9 @@ pub const KWOK: &str = "v0.8.0";
 /// Version of kustomize.
 const KUSTOMIZE: &str = "v5.7.1";
 
+/// Version of metrics-server.
+const METRICS_SERVER: &str = "v0.9.0";
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Binaries {
@@ -28,6 +31,8 @@ pub struct Binaries {
     pub guard: PathBuf,
     /// Fake nodes and pods.
     pub kwok: PathBuf,
+    /// metrics-server, where it was asked for.
+    pub metrics_server: Option<PathBuf>,
 }
 
 /// The programs, built first where they are missing. Several processes may ask at once.
@@ -35,12 +40,20 @@ pub struct Binaries {
 /// # Errors
 /// Go is missing, or a module cannot be built.
 pub fn ensure() -> Result<Binaries> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("control-plane");
-    let folder = cache_dir()?.join(format!("{KUBERNETES}-{KWOK}-{}", digest(&source)?));
+    let source = control_plane_source();
+    let files = [
+        "go.mod",
+        "go.sum",
+        "cmd/control-plane/main.go",
+        "cmd/control-plane/etcd.go",
+        "cmd/guard/main.go",
+    ];
+    let folder = cache_dir()?.join(format!("{KUBERNETES}-{KWOK}-{}", digest(&source, &files)?));
     let found = Binaries {
         control_plane: folder.join("control-plane"),
         guard: folder.join("guard"),
         kwok: folder.join("kwok"),
+        metrics_server: None,
     };
     let _lock = lock(&folder)?;
     let version = format!(
@@ -69,17 +82,95 @@ pub fn ensure() -> Result<Binaries> {
     Ok(found)
 }
 
+/// The real HPA controller as a program that answers questions, built first where it is missing.
+///
+/// # Errors
+/// Go is missing, or it cannot be built.
+pub fn hpa_oracle() -> Result<PathBuf> {
+    let source = control_plane_source();
+    let files = [
+        "go.mod",
+        "go.sum",
+        "cmd/hpa-oracle/decide.go",
+        "cmd/hpa-oracle/fakes.go",
+        "cmd/hpa-oracle/input.go",
+        "cmd/hpa-oracle/main.go",
+        "cmd/hpa-oracle/podautoscaler/door.go",
+    ];
+    let folder = cache_dir()?.join(format!("hpa-oracle-{KUBERNETES}-{}", digest(&source, &files)?));
+    let program = folder.join("hpa-oracle");
+    let _lock = lock(&folder)?;
+    if !program.exists() {
+        progress(&format!(
+            "building the HPA controller of Kubernetes {KUBERNETES} (about a minute, once)"
+        ));
+        let overlay = controller_overlay(&source, &folder)?;
+        build_over("hpa-oracle", &source, &program, "./cmd/hpa-oracle", &overlay)?;
+    }
+    Ok(program)
+}
+
+/// Lays the controller's own files, as they are in the module cache, into the package that has our way in.
+fn controller_overlay(source: &Path, folder: &Path) -> Result<PathBuf> {
+    let mut go = Command::new("go");
+    go.args(["mod", "download", "-json", &format!("k8s.io/kubernetes@{KUBERNETES}")])
+        .current_dir(source);
+    let output = go.output().map_err(|e| Error::new("run go", e))?;
+    let module: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(|e| Error::new("download k8s.io/kubernetes", e))?;
+    let original = module["Dir"]
+        .as_str()
+        .map(|dir| Path::new(dir).join("pkg/controller/podautoscaler"))
+        .ok_or_else(|| Error::new("download k8s.io/kubernetes", &module["Error"]))?;
+    let laid = source.join("cmd/hpa-oracle/podautoscaler");
+    let replace: serde_json::Map<String, serde_json::Value> =
+        ["horizontal.go", "rate_limiters.go", "replica_calculator.go"]
+            .into_iter()
+            .map(|file| {
+                let (at, from) = (laid.join(file), original.join(file));
+                (at.display().to_string(), from.display().to_string().into())
+            })
+            .collect();
+    let path = folder.join("overlay.json");
+    let text = serde_json::json!({ "Replace": replace }).to_string();
+    fs::write(&path, text).map_err(|e| Error::new(path.display(), e))?;
+    Ok(path)
+}
+
+fn control_plane_source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("control-plane")
+}
+
 /// kustomize, built first where it is missing.
 ///
 /// # Errors
 /// Go is missing, or it cannot be built.
 pub fn kustomize() -> Result<PathBuf> {
-    let folder = cache_dir()?.join(format!("kustomize-{KUSTOMIZE}"));
-    let program = folder.join("kustomize");
+    installed(
+        "kustomize",
+        "sigs.k8s.io/kustomize/kustomize/v5",
+        KUSTOMIZE,
+        "half a minute",
+    )
+}
+
+/// metrics-server, built first where it is missing.
+///
+/// # Errors
+/// Go is missing, or it cannot be built.
+pub fn metrics_server() -> Result<PathBuf> {
+    let package = "sigs.k8s.io/metrics-server/cmd/metrics-server";
+    installed("metrics-server", package, METRICS_SERVER, "two minutes")
+}
+
+/// A published program, in a folder of its own.
+fn installed(name: &str, package: &str, version: &str, takes: &str) -> Result<PathBuf> {
+    let folder = cache_dir()?.join(format!("{name}-{version}"));
+    let program = folder.join(name);
     let _lock = lock(&folder)?;
     if !program.exists() {
-        progress(&format!("building kustomize {KUSTOMIZE} (half a minute, once)"));
-        install(&format!("sigs.k8s.io/kustomize/kustomize/v5@{KUSTOMIZE}"), &program)?;
+        progress(&format!("building {name} {version} ({takes}, once)"));
+        install(&format!("{package}@{version}"), &program)?;
     }
     Ok(program)
 }
@@ -151,14 +242,7 @@ fn cache_dir() -> Result<PathBuf> {
 }
 
 /// What the binaries depend on, shortened.
-fn digest(source: &Path) -> Result<String> {
-    let files = [
-        "go.mod",
-        "go.sum",
-        "cmd/control-plane/main.go",
-        "cmd/control-plane/etcd.go",
-        "cmd/guard/main.go",
-    ];
+fn digest(source: &Path, files: &[&str]) -> Result<String> {
     let mut hasher = Sha256::new();
     for file in files {
         let path = source.join(file);
@@ -195,6 +279,19 @@ fn build(what: &str, source: &Path, to: &Path, packages: &[&str], ldflags: &str)
     go.args(["build", "-trimpath", "-ldflags", ldflags, "-o"])
         .arg(&staging)
         .args(packages)
+        .current_dir(source);
+    run(go, &format!("build {what}"))?;
+    rename(&staging, to)
+}
+
+fn build_over(what: &str, source: &Path, to: &Path, package: &str, overlay: &Path) -> Result<()> {
+    let staging = to.with_extension("staging");
+    let mut go = Command::new("go");
+    go.args(["build", "-trimpath", "-ldflags", "-s -w", "-overlay"])
+        .arg(overlay)
+        .arg("-o")
+        .arg(&staging)
+        .arg(package)
         .current_dir(source);
     run(go, &format!("build {what}"))?;
     rename(&staging, to)
