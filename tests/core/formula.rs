@@ -95,7 +95,14 @@ fn what_is_wrong_is_told_at_acceptance() {
     let wide = vec!["rps"; 200].join("*");
     let cases = [
         ("", "cannot be read at line 1"),
-        ("max(rps,", "cannot be read at line 1"),
+        ("max(rps,)", "cannot be read at line 1"),
+        (
+            "1 +\n max(rps,",
+            "cannot be read at line 2, column 5: no `)` closes this bracket",
+        ),
+        ("1 + (2])", "line 1, column 7: `]` closes nothing"),
+        (&nested(13), "at most 12 brackets within brackets"),
+        (&"(".repeat(12), "no `)` closes"),
         (
             "rp + 1",
             "`rp` is not known in the formula: known are rps, cpu_load (trigger cpu-load), _5xx (trigger 5xx), triggers.max, current",
@@ -144,6 +151,33 @@ fn formulas_are_stored_by_their_text() {
     assert_eq!(serde_json::from_str::<Formula>(&text).unwrap(), formula.clone());
     assert_ne!(formula, parse("min(rps, cpu_load)"));
     assert!(serde_json::from_str::<Formula>(&text.replace("rps, ", "foo, ")).is_err());
+}
+
+/// The deepest that is accepted leaves room on the smallest stack that parses formulas.
+#[test]
+fn deep_brackets_fit_a_small_stack() {
+    let small = std::thread::Builder::new().stack_size(1024 * 1024);
+    let parse_deep = || {
+        assert_eq!(value(&nested(12)), Ok(FormulaValue::Replicas(Replicas::new(12))));
+        for open in ["[", "{1:", "max(", "a.b(", "a[", "a{b:", "rps>1?(", "!(", "-("] {
+            let close = if open.contains('[') {
+                "]"
+            } else if open.contains('{') {
+                "}"
+            } else {
+                ")"
+            };
+            let _ = Formula::parse(&format!("{}1{}", open.repeat(12), close.repeat(12)), &names());
+        }
+        let _ = Formula::parse(&format!("{}{}", "rps>1?1:".repeat(63), nested(0)), &names());
+        let _ = Formula::parse(&format!("1{}", "+1".repeat(500)), &names());
+        let _ = Formula::parse(&format!("rps{}.orValue(1)", ".or(rps)".repeat(60)), &names());
+    };
+    small.spawn(parse_deep).unwrap().join().unwrap();
+}
+
+fn nested(levels: usize) -> String {
+    format!("{}rps{}", "(".repeat(levels), ")".repeat(levels))
 }
 
 fn words() -> impl Strategy<Value = String> {

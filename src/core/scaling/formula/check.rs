@@ -10,6 +10,9 @@ use super::{Compiled, Datum, ENV, FormulaError, MAX_LENGTH};
 
 const MAX_NODES: usize = 512;
 const MAX_DEPTH: usize = 64;
+/// The parser needs 10 KiB of stack for each level; threads have 2 MiB.
+const MAX_BRACKETS: usize = 12;
+const MAX_SIGNS: usize = 64;
 const PLAIN: [&str; 4] = ["current", "ready", "min", "max"];
 const NUMBER: &str = "a number";
 const CONDITION: &str = "a condition";
@@ -74,16 +77,49 @@ pub(super) fn compile(text: &str, names: &[String]) -> Result<Compiled, FormulaE
     })
 }
 
-/// Before the parser, whose stack is as deep as the brackets, signs and questions are.
+/// Before the parser, whose stack grows with each bracket within a bracket, and which goes on past those that do not match.
 fn check_nesting(text: &str) -> Result<(), FormulaError> {
     let signs = text.bytes().filter(|b| b"([{?!-".contains(b)).count();
-    if signs > MAX_DEPTH {
+    if signs > MAX_SIGNS {
         return Err(FormulaError::Complex {
             what: "brackets, signs and conditions",
-            limit: MAX_DEPTH,
+            limit: MAX_SIGNS,
         });
     }
-    Ok(())
+    let mut open = Vec::new();
+    for (offset, c) in text.char_indices() {
+        match c {
+            // A bracket in a text would be none.
+            '\'' | '"' | '`' => return Err(unsupported("text", "write numbers, and names without quotes")),
+            '(' => open.push((offset, ')')),
+            '[' => open.push((offset, ']')),
+            '{' => open.push((offset, '}')),
+            ')' | ']' | '}' if open.pop().is_none_or(|(_, wanted)| wanted != c) => {
+                return Err(bracket(text, offset, format!("`{c}` closes nothing")));
+            }
+            _ => {}
+        }
+        if open.len() > MAX_BRACKETS {
+            return Err(FormulaError::Complex {
+                what: "brackets within brackets",
+                limit: MAX_BRACKETS,
+            });
+        }
+    }
+    match open.pop() {
+        Some((offset, wanted)) => Err(bracket(text, offset, format!("no `{wanted}` closes this bracket"))),
+        None => Ok(()),
+    }
+}
+
+fn bracket(text: &str, offset: usize, problem: String) -> FormulaError {
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    FormulaError::Syntax {
+        line: before.matches('\n').count() as isize + 1,
+        column: before[line_start..].chars().count() as isize + 1,
+        problem,
+    }
 }
 
 /// A trigger's name as a formula writes it.
