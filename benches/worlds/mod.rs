@@ -6,10 +6,11 @@ use homeostat::core::engine::Engine;
 use homeostat::core::event::Event;
 use homeostat::core::names::{ObjectKey, ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use homeostat::core::policy::{
-    Behavior, Budget, Cause, Direction, HealingPolicy, HealingRule, Meta, MetricTarget, Mode, PodSymptom, Remedy,
-    RemedyAction, ScalingPolicy, Share, Trigger,
+    Budget, Cause, HealingPolicy, HealingRule, Meta, MetricTarget, Mode, PodSymptom, Remedy, RemedyAction,
+    ScalingPolicy, Share, Trigger,
 };
 use homeostat::core::quantity::{Milli, Replicas};
+use homeostat::core::report::ScalingHistory;
 use homeostat::core::sample::Reading;
 use homeostat::core::time::{Span, Time};
 use homeostat::core::world::{Condition, LabelSelector, Owner, Pod, PodPhase, Status, Target, View, ViewState};
@@ -47,10 +48,8 @@ fn object(i: usize) -> ObjectRef {
 
 /// The query of policy `i`.
 pub fn query(i: usize) -> QueryKey {
-    QueryKey {
-        server: "default".into(),
-        expr: format!("sum(rate(http_requests_total{{namespace=\"shop\",app=\"web-{i}\"}}[1m]))"),
-    }
+    let expr = format!("sum(rate(http_requests_total{{namespace=\"shop\",app=\"web-{i}\"}}[1m]))");
+    QueryKey::prometheus("default", &expr)
 }
 
 /// A Deployment of four replicas for each policy.
@@ -78,24 +77,17 @@ pub fn targets(count: usize) -> impl Iterator<Item = Event> {
 /// Policies with one trigger each.
 pub fn policies(count: usize) -> impl Iterator<Item = Event> {
     (0..count).map(|i| {
-        let policy = ScalingPolicy {
-            meta: meta(PolicyKind::ScalingPolicy, format!("web-{i}")),
-            target: object(i),
-            min: Replicas::new(1),
-            max: Replicas::new(100),
-            direction: Direction::Both,
-            interval: Span::from_secs(15),
-            triggers: vec![Trigger {
-                name: "rps".into(),
-                query: query(i),
-                target: MetricTarget::AverageValue(Milli::from_units(100)),
-                max_age: Span::from_mins(2),
-            }],
-            behavior: Behavior::default(),
-        };
+        let target = MetricTarget::AverageValue(Milli::from_units(100));
+        let policy = ScalingPolicy::new(
+            meta(PolicyKind::ScalingPolicy, format!("web-{i}")),
+            object(i),
+            (Replicas::new(1), Replicas::new(100)),
+            vec![Trigger::new("rps", query(i), target, Span::from_mins(2))],
+            Span::from_secs(15),
+        );
         Event::ScalingPolicy {
             policy: Box::new(policy),
-            history: Vec::new(),
+            history: ScalingHistory::default(),
         }
     })
 }

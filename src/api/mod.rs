@@ -17,8 +17,10 @@ pub mod node_pool_policy;
 pub mod operator_config;
 pub mod rules;
 pub mod scalar;
+pub mod scaling_behavior;
 pub mod scaling_policy;
 pub mod scaling_status;
+pub mod scaling_trigger;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,

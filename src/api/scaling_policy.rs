@@ -1,4 +1,5 @@
-//! ScalingPolicy: what people write. Its status is in [`super::scaling_status`].
+//! ScalingPolicy: what people write. Its triggers are in [`super::scaling_trigger`], its behavior in
+//! [`super::scaling_behavior`], its status in [`super::scaling_status`].
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,8 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Mode;
 use super::rules;
-use super::scalar::{DurationText, QuantityText};
+use super::scalar::DurationText;
+use super::scaling_behavior::Behavior;
 use super::scaling_status::ScalingPolicyStatus;
+use super::scaling_trigger::Trigger;
+use crate::core::time::Time;
 
 /// What is scaled, between which bounds, and by what.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -57,7 +61,23 @@ use super::scaling_status::ScalingPolicyStatus;
     validation = rules::rule(
         "!has(self.maxReplicas) || self.maxReplicas >= (has(self.minReplicas) ? self.minReplicas : 1)",
         "maxReplicas must be at least minReplicas (1 where it is omitted); raise maxReplicas or lower minReplicas",
-    ).field_path(".maxReplicas")
+    ).field_path(".maxReplicas"),
+    validation = rules::rule(
+        "!has(self.idle) || self.idle.replicas < (has(self.minReplicas) && self.minReplicas > 1 ? self.minReplicas : 1)",
+        "idle.replicas must be below minReplicas (below 1 where that is 0 or omitted)",
+    ).field_path(".idle"),
+    validation = rules::rule(
+        "!has(self.hold) || !has(self.hold.replicas) || self.hold.replicas <= self.maxReplicas",
+        "hold.replicas must be at most maxReplicas; raise maxReplicas as well",
+    ).field_path(".hold"),
+    validation = rules::rule(
+        "!has(self.replicaStep) || (self.maxReplicas / self.replicaStep) * self.replicaStep >= (has(self.minReplicas) ? self.minReplicas : 1)",
+        "a multiple of replicaStep must lie between minReplicas and maxReplicas",
+    ).field_path(".replicaStep"),
+    validation = rules::rule(
+        "!has(self.compat) || !(has(self.idle) || has(self.replicaStep))",
+        "with compat: HPAv2 there is neither idle nor replicaStep: remove them, or compat",
+    ).field_path(".compat")
 )]
 pub struct ScalingPolicySpec {
     /// Stops this policy: nothing is asked, decided or changed, and the target keeps its replicas. Default: false.
@@ -79,6 +99,25 @@ pub struct ScalingPolicySpec {
     /// Upper bound of the replicas, 1 to 1000000, and at least `minReplicas`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_replicas: i32,
+    /// How few replicas there are while no trigger is active. Default: where minReplicas is 0, none, after the stabilization
+    /// window for scaling down; otherwise minReplicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
+    /// The replicas are always a multiple of this, 1 to 1000; a step is never split, so that a rate limit below it lets one
+    /// step pass. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub replica_step: Option<i32>,
+    /// Keeps the replicas as they are, or sets them, whatever the triggers say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Whose answers this policy gives. `HPAv2`: exactly those of the HorizontalPodAutoscaler (autoscaling/v2), its flaws
+    /// included. Default: Homeostat's own, which differ only where the HorizontalPodAutoscaler is known to err.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compat: Option<Compat>,
+    /// When a pod that has just started counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// How often the triggers are asked and the decision is made, 1s to 1h. Default: 15s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::duration("1s", "1h"))]
@@ -136,128 +175,53 @@ pub struct ScaleTargetRef {
     pub name: String,
 }
 
-/// One source of demand, and what it is measured against.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::exactly_one_of(&["prometheus"]))]
-pub struct Trigger {
-    /// Name of the trigger, distinct in the policy; status and explanations use it.
-    #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = rules::label_name())]
-    pub name: String,
-    /// Asks Prometheus.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prometheus: Option<PrometheusTrigger>,
-    /// What the trigger's value is measured against.
-    pub target: MetricTarget,
-}
-
-/// Asks Prometheus.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PrometheusTrigger {
-    /// The PromQL expression. Its result must be one number: a scalar or one series. No result, several series, NaN and
-    /// errors never scale down. At most 4096 characters.
-    #[schemars(length(min = 1, max = 4096))]
-    pub query: String,
-    /// Which server is asked, by its name in the OperatorConfig. Default: default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = rules::label_name())]
-    pub server: Option<String>,
-    /// A sample older than this is stale and counts as missing, 1s to 1h. Default: three times the interval, and at least
-    /// 1m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = rules::duration("1s", "1h"))]
-    pub max_age: Option<DurationText>,
-}
-
-/// What a value is measured against: exactly one of its fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::exactly_one_of(&["value", "averageValue"]))]
-pub struct MetricTarget {
-    /// The value should be this: the replicas grow by the ratio of the value to it. A quantity above zero, such as 100 or
-    /// 250m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = rules::positive_quantity())]
-    pub value: Option<QuantityText>,
-    /// The value divided by the replicas should be this: the value divided by it, rounded up, is the number of replicas. A
-    /// quantity above zero, such as 100 or 250m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = rules::positive_quantity())]
-    pub average_value: Option<QuantityText>,
-}
-
-/// How fast and how steadily it scales, as in autoscaling/v2.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Behavior {
-    /// For scaling up. Default: no stabilization; the higher of 4 pods and 100 percent in 15 seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_up: Option<ScalingRules>,
-    /// For scaling down. Default: stabilized over 300 seconds; up to 100 percent in 15 seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_down: Option<ScalingRules>,
-}
-
-/// The rules of one direction, as in autoscaling/v2.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ScalingRules {
-    /// The most careful recommendation of so many seconds counts, 0 to 3600. Default: 0 for up, 300 for down.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 3600))]
-    pub stabilization_window_seconds: Option<i32>,
-    /// Which of several policies counts. Default: Max.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub select_policy: Option<SelectPolicy>,
-    /// Rate limits, 1 to 16. Default: for up, 4 pods and 100 percent, each in 15 seconds; for down, 100 percent in 15
-    /// seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub policies: Option<Vec<RatePolicy>>,
-    /// Deviation of the value from its target, as a ratio, within which nothing is done. A quantity of at least 0. Default:
-    /// 0.1, which is 10 percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = rules::quantity_from_zero())]
-    pub tolerance: Option<QuantityText>,
-}
-
-/// Which of several policies counts: the one that allows the most change (`Max`, the default), the least (`Min`), or none, so
-/// that this direction is off (`Disabled`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum SelectPolicy {
-    /// The one that allows the most change.
-    #[default]
-    Max,
-    /// The one that allows the least change.
-    Min,
-    /// No change in this direction.
-    Disabled,
-}
-
-/// One rate limit: so much change in so long a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RatePolicy {
-    /// What `value` counts.
-    #[serde(rename = "type")]
-    pub kind: RateKind,
-    /// How much change is allowed in the period, above zero.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub value: i32,
-    /// Length of the period in seconds, 1 to 1800.
-    #[schemars(range(min = 1, max = 1800))]
-    pub period_seconds: i32,
-}
-
-/// What a rate limit counts: `Pods`, or `Percent` of the replicas at the period's start.
+/// Whose answers a policy gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum RateKind {
-    /// Pods.
-    Pods,
-    /// Percent of the replicas at the period's start.
-    Percent,
+pub enum Compat {
+    /// Those of the HorizontalPodAutoscaler, autoscaling/v2.
+    #[serde(rename = "HPAv2")]
+    HpaV2,
+}
+
+/// How few replicas there are while no trigger is active.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Idle {
+    /// So many; below minReplicas, or 0.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub replicas: i32,
+    /// How long no trigger must have been active, 0s to 24h. Default: 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::duration("0s", "24h"))]
+    pub cooldown: Option<DurationText>,
+}
+
+/// Keeps the replicas as they are, or sets them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Hold {
+    /// So many, at most maxReplicas; neither minReplicas nor any rate limit counts. Default: as many as there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub replicas: Option<i32>,
+    /// Why; status and explanations say it. At most 256 characters.
+    #[schemars(length(min = 1, max = 256))]
+    pub reason: String,
+    /// When it ends. Default: when it is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+}
+
+/// When a pod that has just started counts: what the HorizontalPodAutoscaler has as flags of the controller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// For so long after its start the processor time of a pod counts only once it is Ready and was measured since, 0s to 1h.
+    /// Default: 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::duration("0s", "1h"))]
+    pub cpu_initialization_period: Option<DurationText>,
+    /// A pod that became unready within so long after its start was never Ready, 0s to 1h. Default: 30s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::duration("0s", "1h"))]
+    pub initial_readiness_delay: Option<DurationText>,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::names::{ActionId, ObjectKey, ObjectRef, PolicyKey, QueryKey, Uid};
 use super::policy::{HealingPolicy, Limits, NodePoolPolicy, ScalingPolicy};
 use super::quantity::Replicas;
-use super::report::{Incident, ScaleEvent};
+use super::report::{Incident, ScalingHistory};
 use super::sample::Reading;
 use super::world::{DeclaredSet, DeclaredState, Node, OwnIdentity, Pod, Target, View, ViewState};
 
@@ -29,8 +29,8 @@ pub enum Event {
     ScalingPolicy {
         /// The policy.
         policy: Box<ScalingPolicy>,
-        /// Its own scale events before the operator started.
-        history: Vec<ScaleEvent>,
+        /// What it did and wanted before the operator started.
+        history: ScalingHistory,
     },
     /// A NodePoolPolicy was made or changed.
     NodePoolPolicy(Box<NodePoolPolicy>),

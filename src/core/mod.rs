@@ -10,6 +10,7 @@
 //! | [`world`] | what is seen: pods, nodes, targets, declared objects |
 //! | [`event`] → [`engine`] → [`plan`] | the one way in, the one place that decides, the one way out |
 //! | [`scaling`], [`nodes`], [`healing`] | the rules, one folder a subsystem |
+//! | [`schedule`] | windows of time that come again |
 //! | [`guard`] | what holds whatever the rules say: budgets, brakes, in-flight actions |
 //! | [`state`] | what is remembered between steps; serialisable |
 
@@ -27,6 +28,7 @@ pub mod reason;
 pub mod report;
 pub mod sample;
 pub mod scaling;
+pub mod schedule;
 pub mod state;
 pub mod time;
 pub mod world;

@@ -248,33 +248,142 @@ impl TryFrom<String> for PolicyKey {
     }
 }
 
-/// One PromQL query at one named server; policies that say the same share it. Written `server|expression`.
+/// What is asked about a metric; policies that ask the same share the answer. Written as its parts with `|` between them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct QueryKey {
-    /// The server's name in the OperatorConfig; never contains `|`.
-    pub server: String,
-    /// The PromQL expression as the user wrote it.
-    pub expr: String,
+pub enum QueryKey {
+    /// A PromQL query.
+    Prometheus {
+        /// The server's name in the OperatorConfig; never contains `|`.
+        server: String,
+        /// The expression as the user wrote it.
+        expr: String,
+    },
+    /// What each pod of a target uses: `metrics.k8s.io`.
+    Resources {
+        /// The target.
+        target: ObjectRef,
+    },
+    /// A metric of each pod of a target: `custom.metrics.k8s.io`.
+    Pods {
+        /// The target.
+        target: ObjectRef,
+        /// Which metric.
+        metric: MetricName,
+    },
+    /// A metric of one object: `custom.metrics.k8s.io`.
+    Object {
+        /// The object.
+        object: ObjectRef,
+        /// Which metric.
+        metric: MetricName,
+    },
+    /// A metric of no object of the cluster, summed over its series: `external.metrics.k8s.io`.
+    External {
+        /// The namespace in which it is asked.
+        namespace: String,
+        /// Which metric.
+        metric: MetricName,
+    },
+}
+
+/// A metric of the custom or external metrics API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MetricName {
+    /// Its name; never contains `|`.
+    pub name: String,
+    /// A label selector on its series, as text; empty: all.
+    pub selector: String,
+}
+
+impl QueryKey {
+    /// A PromQL query.
+    #[must_use]
+    pub fn prometheus(server: &str, expr: &str) -> Self {
+        Self::Prometheus {
+            server: server.into(),
+            expr: expr.into(),
+        }
+    }
+
+    /// Who is asked: a server by its name in the OperatorConfig, or an API of the cluster.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        match self {
+            Self::Prometheus { server, .. } => server,
+            Self::Resources { .. } => "metrics.k8s.io",
+            Self::Pods { .. } | Self::Object { .. } => "custom.metrics.k8s.io",
+            Self::External { .. } => "external.metrics.k8s.io",
+        }
+    }
+}
+
+/// For people: the expression, or what is asked about what.
+impl fmt::Display for QueryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prometheus { expr, .. } => f.write_str(expr),
+            Self::Resources { target } => write!(f, "usage of the pods of {target}"),
+            Self::Pods { target, metric } => write!(f, "{} of the pods of {target}", metric.name),
+            Self::Object { object, metric } => write!(f, "{} of {object}", metric.name),
+            Self::External { namespace, metric } => write!(f, "external metric {namespace}/{}", metric.name),
+        }
+    }
 }
 
 impl From<QueryKey> for String {
     fn from(key: QueryKey) -> Self {
-        format!("{}|{}", key.server, key.expr)
+        match key {
+            QueryKey::Prometheus { server, expr } => format!("prometheus|{server}|{expr}"),
+            QueryKey::Resources { target } => format!("resources|{}", Self::from(target)),
+            QueryKey::Pods { target, metric } => {
+                format!("pods|{}|{}|{}", Self::from(target), metric.name, metric.selector)
+            }
+            QueryKey::Object { object, metric } => {
+                format!("object|{}|{}|{}", Self::from(object), metric.name, metric.selector)
+            }
+            QueryKey::External { namespace, metric } => {
+                format!("external|{namespace}|{}|{}", metric.name, metric.selector)
+            }
+        }
     }
 }
 
 impl TryFrom<String> for QueryKey {
     type Error = ParseNameError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.split_once('|') {
-            Some((server, expr)) => Ok(Self {
-                server: server.into(),
-                expr: expr.into(),
+        let metric = |name: &str, selector: &str| MetricName {
+            name: name.into(),
+            selector: selector.into(),
+        };
+        let (kind, rest) = text.split_once('|').unwrap_or(("", ""));
+        let most = match kind {
+            "prometheus" => 2,
+            "external" => 3,
+            _ => 6,
+        };
+        let parts: Vec<&str> = rest.splitn(most, '|').collect();
+        match (kind, &parts[..]) {
+            ("prometheus", [server, expr]) => Ok(Self::prometheus(server, expr)),
+            ("resources", [version, kind, namespace, name]) => Ok(Self::Resources {
+                target: ObjectRef::new(version, kind, namespace, name),
             }),
-            None => Err(ParseNameError {
+            ("pods", [version, kind, namespace, name, series, selector]) => Ok(Self::Pods {
+                target: ObjectRef::new(version, kind, namespace, name),
+                metric: metric(series, selector),
+            }),
+            ("object", [version, kind, namespace, name, series, selector]) => Ok(Self::Object {
+                object: ObjectRef::new(version, kind, namespace, name),
+                metric: metric(series, selector),
+            }),
+            ("external", [namespace, series, selector]) => Ok(Self::External {
+                namespace: (*namespace).into(),
+                metric: metric(series, selector),
+            }),
+            _ => Err(ParseNameError {
                 text,
-                form: "server|expression",
+                form: "prometheus|server|expression, resources|target, pods|target|metric|selector, \
+                       object|object|metric|selector or external|namespace|metric|selector",
             }),
         }
     }

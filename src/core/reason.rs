@@ -96,6 +96,24 @@ reasons! {
     TooFewReplicas,
     /// The policy may not scale in this direction.
     DirectionForbidden,
+    /// Somebody keeps the replicas as they are, or set them, in the policy.
+    Held,
+    /// Nothing has been to do for long enough: the idle size.
+    Idle,
+    /// Something is to be done again after an idle time.
+    Activated,
+    /// Too few of the wanted pods are Ready for more of them to help.
+    RolloutNotReady,
+    /// A trigger has had no data for so long that its policy's fallback size counts.
+    FellBack,
+    /// A trigger has had no data for so long that its policy goes on without it.
+    Ignored,
+    /// A trigger has had no data for so long that its policy takes it for zero.
+    CountsAsZero,
+    /// There are no pods to measure.
+    NoPods,
+    /// The pods do not say how much they request, so that there is nothing to compare their usage with.
+    NoRequests,
     /// Pods find no room on the nodes that there are.
     PodsUnschedulable,
     /// The pool has fewer nodes than its minimum.

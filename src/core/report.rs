@@ -1,5 +1,7 @@
 //! What a policy should say of itself: the status of its custom resource, without kube.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::names::{ObjectRef, PolicyKey, Uid};
@@ -100,8 +102,37 @@ pub enum Detail {
 pub struct ScalingReport {
     /// The last decision.
     pub decision: Option<Decision>,
+    /// What decisions to come still need of the past.
+    pub history: ScalingHistory,
+}
+
+/// What decisions of a ScalingPolicy need of its past.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScalingHistory {
     /// Own scale events that rate limits still need, oldest first.
-    pub history: Vec<ScaleEvent>,
+    pub scale_events: Vec<ScaleEvent>,
+    /// Recommendations, before stabilization, that its windows still need, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recommendations: Vec<Recommendation>,
+    /// Until when no recommendation is missing; `None`: some may be, so that windows begin anew with the current size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_until: Option<Time>,
+    /// When a trigger was last active; `None`: it still is, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_active: Option<Time>,
+    /// Trigger → since when it has had no value that can be used.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing_since: BTreeMap<String, Time>,
+}
+
+/// A recommendation of the past, before stabilization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recommendation {
+    /// When.
+    pub at: Time,
+    /// How many.
+    pub replicas: Replicas,
 }
 
 /// Why it is so many: the decision behind the replicas.

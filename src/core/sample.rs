@@ -1,11 +1,12 @@
 //! What a query said. "No data", "error", "stale", "not a number" and "zero" are different things.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::quantity::Milli;
-use super::time::Time;
+use super::time::{Span, Time};
 
 /// The outcome of one query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,27 @@ pub enum Reading {
     Empty,
     /// More than one element: the policy must say how to combine them.
     Many {
-        /// How many elements came.
+        /// How many elements came; at least 2.
         series: u32,
+        /// Their sum, in thousandths.
+        sum: Milli,
+        /// The highest, in thousandths.
+        highest: Milli,
+        /// The oldest sample's own time.
+        sampled_at: Time,
+        /// Set where parts of the data may be missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warning: Option<String>,
+    },
+    /// What each pod uses, by container and resource. Never empty.
+    PodUsage {
+        /// In the order of their names.
+        pods: Vec<PodUsage>,
+    },
+    /// A metric of each pod. Never empty.
+    PodValues {
+        /// In the order of their names.
+        pods: Vec<PodValue>,
     },
     /// One element that is NaN or infinite.
     NotFinite {
@@ -48,6 +68,34 @@ pub enum Reading {
     },
 }
 
+/// What a pod uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodUsage {
+    /// The pod's name.
+    pub pod: String,
+    /// When it was measured: the end of the window.
+    pub at: Time,
+    /// Over which time.
+    pub window: Span,
+    /// Container → resource → amount.
+    pub containers: BTreeMap<String, BTreeMap<String, Milli>>,
+}
+
+/// A metric of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodValue {
+    /// The pod's name.
+    pub pod: String,
+    /// When it was measured: the end of the window.
+    pub at: Time,
+    /// Over which time.
+    pub window: Span,
+    /// The value.
+    pub value: Milli,
+}
+
 /// Why a query failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum QueryError {
@@ -65,6 +113,10 @@ pub enum QueryError {
     TooLarge,
     /// The policy names a server that no OperatorConfig has.
     UnknownServer,
+    /// The cluster has no such metrics API.
+    NoMetricsApi,
+    /// The operator may not ask.
+    Forbidden,
 }
 
 impl QueryError {
@@ -79,6 +131,8 @@ impl QueryError {
             Self::Malformed => "Malformed",
             Self::TooLarge => "TooLarge",
             Self::UnknownServer => "UnknownServer",
+            Self::NoMetricsApi => "NoMetricsApi",
+            Self::Forbidden => "Forbidden",
         }
     }
 }

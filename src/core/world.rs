@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::names::{ObjectKey, ObjectRef, PolicyKey, Uid};
-use super::quantity::{Replicas, Resources};
+use super::quantity::{Milli, Replicas, Resources};
 use super::time::Time;
 
 /// All that is seen.
@@ -111,6 +111,8 @@ pub struct Pod {
     pub created: Time,
     /// `metadata.deletionTimestamp`: it is going away.
     pub deleting: Option<Time>,
+    /// `status.startTime`.
+    pub started: Option<Time>,
     /// The node that it is bound to.
     pub node: Option<String>,
     /// The condition Ready.
@@ -123,6 +125,11 @@ pub struct Pod {
     pub containers: Vec<Container>,
     /// What it asks for by Kubernetes' rules (containers, init containers, sidecars, overhead).
     pub requests: Resources,
+    /// What each of its containers and sidecars asks for, in the order of the spec.
+    pub asks: Vec<Ask>,
+    /// What the pod as a whole asks for (`spec.resources.requests`), where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_asks: Option<BTreeMap<String, Milli>>,
     /// `spec.nodeSelector`.
     pub node_selector: BTreeMap<String, String>,
     /// `spec.tolerations`.
@@ -154,6 +161,19 @@ impl Pod {
     pub fn is_finished(&self) -> bool {
         matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
     }
+}
+
+/// What a container asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ask {
+    /// The container's name.
+    pub container: String,
+    /// An init container that goes on running (`restartPolicy: Always`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sidecar: bool,
+    /// Resource → amount. Resources that it does not ask for are absent.
+    pub requests: BTreeMap<String, Milli>,
 }
 
 /// The controlling owner of an object.

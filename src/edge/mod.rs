@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod git;
 pub mod kube;
+pub mod metrics;
 pub mod prometheus;
 pub mod retry;
 pub mod sync;

@@ -9,11 +9,12 @@ use crate::core::engine::Engine;
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKey};
 use crate::core::world::View;
-use crate::edge::prometheus::poller::Wanted;
+use crate::edge::prometheus::poller::{Selectors, Wanted, target_of};
 
 /// Tells the edge what the engine needs to know; says something only when it changed.
 pub struct Publisher {
     queries: watch::Sender<Wanted>,
+    selectors: watch::Sender<Selectors>,
     targets: watch::Sender<BTreeSet<ObjectRef>>,
     owned: watch::Sender<Option<BTreeSet<ObjectRef>>>,
 }
@@ -22,6 +23,8 @@ pub struct Publisher {
 pub struct Published {
     /// Queries that some policy asks.
     pub queries: watch::Receiver<Wanted>,
+    /// Which pods are those of the targets that queries are about, as far as it is known.
+    pub selectors: watch::Receiver<Selectors>,
     /// Targets that some policy names.
     pub targets: watch::Receiver<BTreeSet<ObjectRef>>,
     /// Targets whose replicas belong to an active policy; `None` until all policies have been seen.
@@ -33,16 +36,19 @@ impl Publisher {
     #[must_use]
     pub fn new() -> (Self, Published) {
         let (queries, queries_seen) = watch::channel(Wanted::default());
+        let (selectors, selectors_seen) = watch::channel(Selectors::default());
         let (targets, targets_seen) = watch::channel(BTreeSet::new());
         let (owned, owned_seen) = watch::channel(None);
         let published = Published {
             queries: queries_seen,
+            selectors: selectors_seen,
             targets: targets_seen,
             owned: owned_seen,
         };
         (
             Self {
                 queries,
+                selectors,
                 targets,
                 owned,
             },
@@ -52,12 +58,23 @@ impl Publisher {
 
     /// Looks at what the engine needs now.
     pub fn publish(&self, engine: &Engine) {
-        set(&self.queries, engine.queries());
+        let queries = engine.queries();
+        set(&self.selectors, selectors(engine, &queries));
+        set(&self.queries, queries);
         set(&self.targets, engine.targets());
         if engine.state().world.sees(View::Policies) {
             set(&self.owned, Some(engine.owned_targets()));
         }
     }
+}
+
+/// Of the targets that exist.
+fn selectors(engine: &Engine, queries: &Wanted) -> Selectors {
+    let known = &engine.state().world.targets;
+    let targets = queries.iter().filter_map(|(key, _)| target_of(key));
+    targets
+        .filter_map(|name| Some((name.clone(), known.get(name)?.as_ref()?.selector.clone())))
+        .collect()
 }
 
 fn set<T: PartialEq>(sender: &watch::Sender<T>, now: T) {

@@ -32,6 +32,7 @@ use crate::edge::kube::lease::Leadership;
 use crate::edge::kube::status::StatusWriter;
 use crate::edge::kube::watch::{ViewPart, Watching};
 use crate::edge::kube::{config, convert, health, policies, targets, watch as watching};
+use crate::edge::metrics::client::MetricsApis;
 use crate::edge::prometheus::poller;
 use crate::edge::sync;
 use crate::telemetry::metrics::Metrics;
@@ -132,6 +133,8 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
     tokio::spawn(poller::run(
         needed.queries,
         known_servers,
+        needed.selectors,
+        MetricsApis::new(client.clone()),
         feed.clone(),
         metrics.clone(),
         stop.clone(),

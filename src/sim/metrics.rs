@@ -142,7 +142,13 @@ impl Metrics {
                 sampled_at: last_scrape(since),
             },
             Some((MetricFault::NotANumber, _)) => Reading::NotFinite { text: "NaN".into() },
-            Some((MetricFault::Many, _)) => Reading::Many { series: 2 },
+            Some((MetricFault::Many, _)) => Reading::Many {
+                series: 2,
+                sum: Milli::default(),
+                highest: Milli::default(),
+                sampled_at: now,
+                warning: None,
+            },
             Some((MetricFault::Partial, _)) => Reading::Partial {
                 value: Milli::new(value(sampled_at).thousandths() / 3),
                 sampled_at,

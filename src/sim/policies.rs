@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::core::event::Event;
 use crate::core::names::{PolicyKey, Uid};
 use crate::core::policy::{HealingPolicy, Meta, NodePoolPolicy, ScalingPolicy};
-use crate::core::report::{Detail, Incident, Report, ScaleEvent};
+use crate::core::report::{Detail, Incident, Report, ScalingHistory};
 use crate::core::time::Time;
 
 /// The content of a policy.
@@ -138,12 +138,12 @@ impl Policies {
 }
 
 impl Stored {
-    /// Own scale events in its status.
+    /// What its status remembers.
     #[must_use]
-    pub fn history(&self) -> Vec<ScaleEvent> {
+    pub fn history(&self) -> ScalingHistory {
         match self.status.as_ref().map(|s| &s.detail) {
             Some(Detail::Scaling(detail)) => detail.history.clone(),
-            _ => Vec::new(),
+            _ => ScalingHistory::default(),
         }
     }
 

@@ -1,14 +1,16 @@
 //! ScalingPolicy.
 
-use super::{HOUR, Invalid, SECOND, count, meta, span};
+mod behavior;
+mod trigger;
+
+use super::{DAY, HOUR, Invalid, SECOND, count, meta, span};
 use crate::api::ScalingPolicy;
-use crate::api::scalar::QuantityText;
 use crate::api::scaling_policy as api;
 use crate::core::event::Event;
-use crate::core::names::{ObjectRef, PolicyKind, QueryKey};
+use crate::core::names::{ObjectRef, PolicyKind};
 use crate::core::policy as core;
-use crate::core::quantity::{Milli, Replicas};
-use crate::core::report::ScaleEvent;
+use crate::core::quantity::Replicas;
+use crate::core::report::{ScaleEvent, ScalingHistory};
 use crate::core::time::Span;
 
 const MOST_REPLICAS: u32 = 1_000_000;
@@ -30,28 +32,39 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
         Span::from_secs(15),
         (SECOND, HOUR),
     )?;
+    let reference = &spec.scale_target_ref;
+    let version = reference.api_version.as_deref().unwrap_or("apps/v1");
+    let target = ObjectRef::new(version, &reference.kind, &meta.key.namespace, &reference.name);
     let mut triggers = Vec::new();
-    for (i, trigger) in spec.triggers.iter().enumerate() {
-        triggers.push(convert_trigger(&format!("spec.triggers[{i}]"), trigger, interval)?);
+    for (i, written) in spec.triggers.iter().enumerate() {
+        triggers.push(trigger::convert(
+            &format!("spec.triggers[{i}]"),
+            written,
+            &target,
+            interval,
+        )?);
     }
     if triggers.is_empty() {
         return Err(Invalid::new("spec.triggers", "at least one trigger is needed"));
     }
-    let reference = &spec.scale_target_ref;
-    let version = reference.api_version.as_deref().unwrap_or("apps/v1");
+    let bounds = (Replicas::new(min), Replicas::new(max));
     let policy = core::ScalingPolicy {
-        target: ObjectRef::new(version, &reference.kind, &meta.key.namespace, &reference.name),
-        meta,
-        min: Replicas::new(min),
-        max: Replicas::new(max),
         direction: match spec.direction.unwrap_or_default() {
             api::Direction::Both => core::Direction::Both,
             api::Direction::UpOnly => core::Direction::UpOnly,
             api::Direction::DownOnly => core::Direction::DownOnly,
         },
-        interval,
-        triggers,
-        behavior: behavior(spec.behavior.as_ref())?,
+        behavior: behavior::convert(spec.behavior.as_ref())?,
+        compat: match (spec.compat, &spec.behavior) {
+            (None, _) => core::Compat::None,
+            (Some(api::Compat::HpaV2), Some(_)) => core::Compat::HpaV2,
+            (Some(api::Compat::HpaV2), None) => core::Compat::HpaV2WithoutBehavior,
+        },
+        idle: idle(spec, min)?,
+        step: step(spec, min, max)?,
+        readiness: readiness(spec.readiness.as_ref())?,
+        hold: hold(spec, max)?,
+        ..core::ScalingPolicy::new(meta, target, bounds, triggers, interval)
     };
     let remembered = object.status.iter().flat_map(|s| &s.scale_events);
     let history = remembered.map(|e| ScaleEvent {
@@ -60,100 +73,69 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
         to: Replicas::from_i64(e.to.into()),
     });
     Ok(Event::ScalingPolicy {
-        history: history.collect(),
+        history: ScalingHistory {
+            scale_events: history.collect(),
+            ..ScalingHistory::default()
+        },
         policy: Box::new(policy),
     })
 }
 
-fn convert_trigger(field: &str, trigger: &api::Trigger, interval: Span) -> Result<core::Trigger, Invalid> {
-    let Some(prometheus) = &trigger.prometheus else {
-        return Err(Invalid::new(field, "exactly one of prometheus must be set"));
-    };
-    let positive = |name: &str, quantity: &QuantityText| -> Result<Milli, Invalid> {
-        let field = format!("{field}.target.{name}");
-        let value = quantity.milli().map_err(|e| Invalid::new(&field, e))?;
-        if value > Milli::default() {
-            Ok(value)
-        } else {
-            Err(Invalid::new(field, "must be above zero, such as 100"))
-        }
-    };
-    let target = match (&trigger.target.value, &trigger.target.average_value) {
-        (Some(value), None) => core::MetricTarget::Value(positive("value", value)?),
-        (None, Some(average)) => core::MetricTarget::AverageValue(positive("averageValue", average)?),
-        _ => {
-            return Err(Invalid::new(
-                format!("{field}.target"),
-                "exactly one of value, averageValue must be set",
-            ));
-        }
-    };
-    let default_age = interval.times(3).max(Span::from_mins(1));
-    let server = prometheus.server.clone().unwrap_or_else(|| "default".into());
-    Ok(core::Trigger {
-        name: trigger.name.clone(),
-        query: QueryKey {
-            server,
-            expr: prometheus.query.clone(),
-        },
-        target,
-        max_age: span(
-            &format!("{field}.prometheus.maxAge"),
-            prometheus.max_age.as_ref(),
-            default_age,
-            (SECOND, HOUR),
+/// Where the lower bound is 0, nothing to do means no replicas, after the window in which nothing scales down.
+fn idle(spec: &api::ScalingPolicySpec, min: u32) -> Result<Option<core::Idle>, Invalid> {
+    let Some(written) = &spec.idle else { return Ok(None) };
+    let floor = min.max(1);
+    let replicas = count("spec.idle.replicas", Some(written.replicas), 0, (0, floor - 1))?;
+    let cooldown = span(
+        "spec.idle.cooldown",
+        written.cooldown.as_ref(),
+        Span::from_mins(5),
+        (Span::ZERO, DAY),
+    )?;
+    Ok(Some(core::Idle {
+        replicas: Replicas::new(replicas),
+        cooldown,
+    }))
+}
+
+fn step(spec: &api::ScalingPolicySpec, min: u32, max: u32) -> Result<u32, Invalid> {
+    let step = count("spec.replicaStep", spec.replica_step, 1, (1, 1000))?;
+    if max / step * step < min {
+        let problem = format!("a multiple of {step} must lie between minReplicas ({min}) and maxReplicas ({max})");
+        return Err(Invalid::new("spec.replicaStep", problem));
+    }
+    Ok(step)
+}
+
+fn readiness(written: Option<&api::Readiness>) -> Result<core::Readiness, Invalid> {
+    let default = core::Readiness::default();
+    let Some(written) = written else { return Ok(default) };
+    let range = (Span::ZERO, HOUR);
+    Ok(core::Readiness {
+        cpu_initialization: span(
+            "spec.readiness.cpuInitializationPeriod",
+            written.cpu_initialization_period.as_ref(),
+            default.cpu_initialization,
+            range,
+        )?,
+        initial_delay: span(
+            "spec.readiness.initialReadinessDelay",
+            written.initial_readiness_delay.as_ref(),
+            default.initial_delay,
+            range,
         )?,
     })
 }
 
-fn behavior(written: Option<&api::Behavior>) -> Result<core::Behavior, Invalid> {
-    let mut result = core::Behavior::default();
-    if let Some(written) = written {
-        fill("spec.behavior.scaleUp", written.scale_up.as_ref(), &mut result.up)?;
-        fill("spec.behavior.scaleDown", written.scale_down.as_ref(), &mut result.down)?;
-    }
-    Ok(result)
-}
-
-fn fill(field: &str, written: Option<&api::ScalingRules>, rules: &mut core::ScalingRules) -> Result<(), Invalid> {
-    let Some(written) = written else { return Ok(()) };
-    let window = written.stabilization_window_seconds;
-    if window.is_some() {
-        let seconds = count(&format!("{field}.stabilizationWindowSeconds"), window, 0, (0, 3600))?;
-        rules.stabilization = Span::from_secs(seconds.into());
-    }
-    rules.select = match written.select_policy.unwrap_or_default() {
-        api::SelectPolicy::Max => core::SelectPolicy::Max,
-        api::SelectPolicy::Min => core::SelectPolicy::Min,
-        api::SelectPolicy::Disabled => core::SelectPolicy::Disabled,
-    };
-    if let Some(policies) = &written.policies {
-        rules.policies.clear();
-        for (i, policy) in policies.iter().enumerate() {
-            let field = format!("{field}.policies[{i}]");
-            let period = count(
-                &format!("{field}.periodSeconds"),
-                Some(policy.period_seconds),
-                1,
-                (1, 1800),
-            )?;
-            rules.policies.push(core::RatePolicy {
-                kind: match policy.kind {
-                    api::RateKind::Pods => core::RateKind::Pods,
-                    api::RateKind::Percent => core::RateKind::Percent,
-                },
-                value: count(&format!("{field}.value"), Some(policy.value), 1, (1, MOST_REPLICAS))?,
-                period: Span::from_secs(period.into()),
-            });
-        }
-    }
-    if let Some(tolerance) = &written.tolerance {
-        let field = format!("{field}.tolerance");
-        let value = tolerance.milli().map_err(|e| Invalid::new(&field, e))?;
-        if value < Milli::default() {
-            return Err(Invalid::new(field, "must be at least 0, such as 100m for 10 percent"));
-        }
-        rules.tolerance = value.as_f64();
-    }
-    Ok(())
+fn hold(spec: &api::ScalingPolicySpec, max: u32) -> Result<Option<core::Hold>, Invalid> {
+    let Some(written) = &spec.hold else { return Ok(None) };
+    let replicas = written
+        .replicas
+        .map(|n| count("spec.hold.replicas", Some(n), 0, (0, max)))
+        .transpose()?;
+    Ok(Some(core::Hold {
+        replicas: replicas.map(Replicas::new),
+        reason: written.reason.clone(),
+        until: written.until,
+    }))
 }

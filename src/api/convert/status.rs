@@ -40,6 +40,7 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
             decision: detail.decision.as_ref().map(decision),
             scale_events: detail
                 .history
+                .scale_events
                 .iter()
                 .map(|e| scaling::ScaleEvent {
                     at: e.at,

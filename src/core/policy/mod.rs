@@ -1,19 +1,21 @@
 //! What people want, validated: a value of these types has passed every check that needs no cluster.
 
+mod behavior;
 mod healing;
 mod nodes;
 mod scaling;
+mod trigger;
 
 use serde::{Deserialize, Serialize};
 
 use super::names::{PolicyKey, Uid};
 use super::time::{Span, Time};
 
+pub use behavior::{Behavior, InsideTolerance, RateKind, RatePolicy, ScalingRules, SelectPolicy};
 pub use healing::{Budget, Cause, HealingPolicy, HealingRule, PodSymptom, Remedy, RemedyAction, Share};
 pub use nodes::{Consolidation, NodePool, NodePoolPolicy, NodeTemplate, ProviderKind};
-pub use scaling::{
-    Behavior, Direction, MetricTarget, RateKind, RatePolicy, ScalingPolicy, ScalingRules, SelectPolicy, Trigger,
-};
+pub use scaling::{Compat, Direction, Hold, Idle, Readiness, ScalingPolicy};
+pub use trigger::{Combine, Fallback, MetricTarget, OnMissing, ResourceName, Trigger};
 
 /// What every policy has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::Meta;
-use crate::core::names::{ObjectRef, QueryKey};
-use crate::core::quantity::{Milli, Replicas};
-use crate::core::time::Span;
+use super::behavior::Behavior;
+use super::trigger::Trigger;
+use crate::core::names::ObjectRef;
+use crate::core::quantity::Replicas;
+use crate::core::time::{Span, Time};
 
 /// Scales one target between bounds by triggers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,7 @@ pub struct ScalingPolicy {
     /// Upper bound; at least 1.
     pub max: Replicas,
     /// Which way it may scale.
+    #[serde(default)]
     pub direction: Direction,
     /// How often the triggers are asked and the decision is made; 1 s to 1 h.
     pub interval: Span,
@@ -27,6 +30,58 @@ pub struct ScalingPolicy {
     pub triggers: Vec<Trigger>,
     /// How fast and how steadily.
     pub behavior: Behavior,
+    /// Whose answers it gives.
+    #[serde(default, skip_serializing_if = "Compat::is_none")]
+    pub compat: Compat,
+    /// How few replicas there are while nothing is to be done; `None`: as `min` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
+    /// Replicas are a multiple of this; at least 1. Between `min` and `max` lies such a multiple.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub step: u32,
+    /// When a pod that has just started counts.
+    #[serde(default, skip_serializing_if = "Readiness::is_default")]
+    pub readiness: Readiness,
+    /// Somebody wants the replicas to stay as they are, or to be so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+impl ScalingPolicy {
+    /// A policy with every default: both ways, asked every 15 s, the behavior of `autoscaling/v2`.
+    #[must_use]
+    pub fn new(
+        meta: Meta,
+        target: ObjectRef,
+        (min, max): (Replicas, Replicas),
+        triggers: Vec<Trigger>,
+        interval: Span,
+    ) -> Self {
+        Self {
+            meta,
+            target,
+            min,
+            max,
+            direction: Direction::default(),
+            interval,
+            triggers,
+            behavior: Behavior::default(),
+            compat: Compat::default(),
+            idle: None,
+            step: 1,
+            readiness: Readiness::default(),
+            hold: None,
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_one(step: &u32) -> bool {
+    *step == 1
 }
 
 /// Which way a policy may scale.
@@ -41,110 +96,81 @@ pub enum Direction {
     DownOnly,
 }
 
-/// One source of demand: a PromQL query and what it is measured against.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Trigger {
-    /// Unique in the policy.
-    pub name: String,
-    /// What is asked, and whom.
-    pub query: QueryKey,
-    /// What the answer is measured against.
-    pub target: MetricTarget,
-    /// A sample older than this is stale.
-    pub max_age: Span,
-}
-
-/// What a value is measured against, as in `autoscaling/v2`. Always above zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum MetricTarget {
-    /// The value itself should be this: replicas grow by the ratio of the two.
-    Value(Milli),
-    /// The value divided by the replicas should be this.
-    AverageValue(Milli),
-}
-
-/// `behavior` of `autoscaling/v2`, with its defaults filled in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Behavior {
-    /// For scaling up.
-    pub up: ScalingRules,
-    /// For scaling down.
-    pub down: ScalingRules,
-}
-
-/// `HPAScalingRules` of `autoscaling/v2`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ScalingRules {
-    /// The most careful recommendation of this window counts; 0 to 1 h.
-    pub stabilization: Span,
-    /// Which of the policies' limits counts.
-    pub select: SelectPolicy,
-    /// Rate limits.
-    pub policies: Vec<RatePolicy>,
-    /// Deviation from the target, as a ratio, within which nothing is done; at least 0.
-    pub tolerance: f64,
-}
-
-/// Which of several rate limits counts.
+/// Whose answers a policy gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SelectPolicy {
-    /// The one that allows the most change.
+pub enum Compat {
+    /// Homeostat's own.
     #[default]
-    Max,
-    /// The one that allows the least change.
-    Min,
-    /// No change at all in this direction.
-    Disabled,
+    None,
+    /// Those of the HorizontalPodAutoscaler whose `behavior` is set, in whatever part.
+    HpaV2,
+    /// Those of the HorizontalPodAutoscaler whose `behavior` is not set at all.
+    HpaV2WithoutBehavior,
 }
 
-/// One rate limit: so much change in so long a period.
+impl Compat {
+    /// Homeostat's own answers.
+    #[must_use]
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// How few replicas there are while no trigger is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RatePolicy {
-    /// What `value` counts.
-    pub kind: RateKind,
-    /// Above zero.
-    pub value: u32,
-    /// 1 s to 30 min.
-    pub period: Span,
+pub struct Idle {
+    /// So many; below the lower bound that holds while something is to be done, which is at least 1.
+    pub replicas: Replicas,
+    /// How long no trigger must have been active; 0 to 24 h.
+    pub cooldown: Span,
 }
 
-/// What a rate limit counts.
+/// When a pod that has just started counts; the flags of the HPA controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RateKind {
-    /// Pods.
-    Pods,
-    /// Percent of the replicas at the period's start.
-    Percent,
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// For so long after its start the processor time of a pod counts only once it is Ready and was measured since
+    /// (`--horizontal-pod-autoscaler-cpu-initialization-period`); 0 to 1 h.
+    pub cpu_initialization: Span,
+    /// A pod that became unready within so long after its start was never Ready
+    /// (`--horizontal-pod-autoscaler-initial-readiness-delay`); 0 to 1 h.
+    pub initial_delay: Span,
 }
 
-impl Default for Behavior {
-    /// The defaults of `autoscaling/v2`: up at once by 4 pods or 100 % in 15 s, down by up to 100 % in 15 s after 5 minutes.
+impl Readiness {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Readiness {
     fn default() -> Self {
-        let period = Span::from_secs(15);
-        let percent = RatePolicy {
-            kind: RateKind::Percent,
-            value: 100,
-            period,
-        };
-        let pods = RatePolicy {
-            kind: RateKind::Pods,
-            value: 4,
-            period,
-        };
-        let rules = |stabilization, policies| ScalingRules {
-            stabilization,
-            select: SelectPolicy::Max,
-            policies,
-            tolerance: 0.1,
-        };
         Self {
-            up: rules(Span::ZERO, vec![pods, percent]),
-            down: rules(Span::from_mins(5), vec![percent]),
+            cpu_initialization: Span::from_mins(5),
+            initial_delay: Span::from_secs(30),
         }
+    }
+}
+
+/// Somebody wants the replicas to stay as they are, or to be so many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// So many, whatever the triggers say; `None`: as many as there are. At most the policy's upper bound.
+    pub replicas: Option<Replicas>,
+    /// Why.
+    pub reason: String,
+    /// It ends then; `None`: with the next change of the policy.
+    pub until: Option<Time>,
+}
+
+impl Hold {
+    /// Whether it is in force.
+    #[must_use]
+    pub fn holds(&self, now: Time) -> bool {
+        self.until.is_none_or(|end| now < end)
     }
 }

@@ -1,6 +1,6 @@
 //! From the last sample of a query to a value that can be used, or to the reason why there is none.
 
-use crate::core::policy::Trigger;
+use crate::core::policy::{Combine, Trigger};
 use crate::core::quantity::Milli;
 use crate::core::reason::Reason;
 use crate::core::sample::{QueryError, Reading};
@@ -55,45 +55,64 @@ pub fn gather(trigger: &Trigger, sample: Option<&Sample>, now: Time, interval: S
     };
     let silence = now.since(sample.at);
     let patience = trigger.max_age.max(interval.times(3));
-    match &sample.reading {
-        Reading::Value { value, sampled_at } => {
-            fresh(trigger, now, *value, *sampled_at)?;
-            heard(silence, patience, *value, *sampled_at)?;
-            Ok(Datum {
-                value: *value,
-                sampled_at: *sampled_at,
-                warning: None,
-            })
-        }
+    let (value, sampled_at, warning) = match &sample.reading {
+        Reading::Value { value, sampled_at } => (*value, *sampled_at, None),
         Reading::Partial {
             value,
             sampled_at,
             warning,
+        } => (*value, *sampled_at, Some(warning)),
+        Reading::Many {
+            series,
+            sum,
+            highest,
+            sampled_at,
+            warning,
         } => {
-            fresh(trigger, now, *value, *sampled_at)?;
-            heard(silence, patience, *value, *sampled_at)?;
-            Ok(Datum {
-                value: *value,
-                sampled_at: *sampled_at,
-                warning: Some(warning.clone()),
-            })
+            let one = combined(trigger.combine, *series, *sum, *highest)?;
+            (one, *sampled_at, warning.as_ref())
         }
-        Reading::Empty => Err(Gap::new(
-            Reason::NoData,
-            "has no result: check that the series exists, or make absence zero with `or vector(0)`",
-        )),
-        Reading::Many { series } => Err(Gap::new(
-            Reason::ManySeries,
-            format!("has {series} elements where one is needed: combine them with sum(), max() or avg()"),
-        )),
-        Reading::NotFinite { text } => Err(Gap::new(
+        reading => return Err(without_value(reading)),
+    };
+    fresh(trigger, now, value, sampled_at)?;
+    heard(silence, patience, value, sampled_at)?;
+    Ok(Datum {
+        value,
+        sampled_at,
+        warning: warning.cloned(),
+    })
+}
+
+/// One number of several elements.
+fn combined(combine: Combine, series: u32, sum: Milli, highest: Milli) -> Result<Milli, Gap> {
+    Ok(match combine {
+        Combine::Sum => sum,
+        Combine::Max => highest,
+        Combine::Avg => Milli::new((sum.thousandths() as f64 / f64::from(series.max(1))).ceil() as i64),
+        Combine::Error => {
+            let message = format!(
+                "has {series} elements where one is needed: combine them with sum(), max() or avg(), or set combine"
+            );
+            return Err(Gap::new(Reason::ManySeries, message));
+        }
+    })
+}
+
+/// Why an answer holds no number.
+pub(super) fn without_value(reading: &Reading) -> Gap {
+    match reading {
+        Reading::NotFinite { text } => Gap::new(
             Reason::NotANumber,
             format!("is {text}: guard the division in the query"),
-        )),
-        Reading::Failed { error, message } => Err(Gap {
+        ),
+        Reading::Failed { error, message } => Gap {
             error: Some(*error),
             ..Gap::new(Reason::QueryFailed, format!("failed ({error}): {message}"))
-        }),
+        },
+        _ => Gap::new(
+            Reason::NoData,
+            "has no result: check that the series exists, or make absence zero with `or vector(0)`",
+        ),
     }
 }
 

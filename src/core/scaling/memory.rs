@@ -1,13 +1,18 @@
 //! What is remembered of one ScalingPolicy between steps. All of it is bounded.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::combine::Activity;
 use super::conflict::Fight;
+use super::propose::Said;
 use super::stabilize::Windows;
 use crate::core::names::Uid;
 use crate::core::policy::ScalingPolicy;
 use crate::core::quantity::Replicas;
-use crate::core::report::ScaleEvent;
+use crate::core::reason::Reason;
+use crate::core::report::{ScaleEvent, ScalingHistory};
 use crate::core::time::{Span, Time};
 
 /// How many own scale events are kept; beyond that the two oldest become one.
@@ -47,6 +52,15 @@ pub struct Memory {
     /// Who else writes the same field.
     #[serde(default)]
     pub fight: Fight,
+    /// Trigger → since when it has had no value that can be used.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing_since: BTreeMap<String, Time>,
+    /// When something was last to do, or nobody knew; for policies that have an idle size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_active: Option<Time>,
+    /// Nothing is to do now, and everybody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inactive: bool,
     /// In dry-run mode: the last change that was shown, so that it is shown once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<(Replicas, Replicas)>,
@@ -94,26 +108,56 @@ pub struct Trouble {
 impl Memory {
     /// Of a policy that was not known before.
     #[must_use]
-    pub fn new(policy: ScalingPolicy, history: Vec<ScaleEvent>) -> Self {
-        let written = history.last().map(|last| Written {
+    pub fn new(policy: ScalingPolicy, history: ScalingHistory) -> Self {
+        let windows = Windows::restore(&history);
+        let written = history.scale_events.last().map(|last| Written {
             uid: None,
             to: last.to,
             replaced: false,
         });
         let mut memory = Self {
             policy,
-            history,
-            windows: Windows::default(),
+            history: history.scale_events,
+            windows,
             written,
             unsure: None,
             trouble: None,
             not_before: None,
             fight: Fight::default(),
+            missing_since: history.missing_since,
+            last_active: history.last_active,
+            inactive: false,
             shown: None,
         };
         memory.history.sort_by_key(|event| event.at);
         memory.bound_history();
         memory
+    }
+
+    /// Notes which triggers lack a value, and since when. A trigger that has not been asked yet lacks none, unless it did
+    /// before.
+    pub fn note_missing(&mut self, now: Time, said: &[Said]) {
+        let mut missing = BTreeMap::new();
+        for (trigger, said) in self.policy.triggers.iter().zip(said) {
+            let Err(gap) = &said.datum else { continue };
+            let since = self.missing_since.get(&trigger.name).copied();
+            let waits = matches!(
+                gap.reason,
+                Reason::NotSampledYet | Reason::ViewIncomplete | Reason::NoPods
+            );
+            if let Some(since) = since.or_else(|| (!waits).then_some(now)) {
+                missing.insert(trigger.name.clone(), since);
+            }
+        }
+        self.missing_since = missing;
+    }
+
+    /// Notes whether there is anything to do.
+    pub(super) fn note_activity(&mut self, now: Time, activity: Activity) {
+        self.inactive = activity == Activity::Inactive;
+        if !self.inactive || self.last_active.is_none() {
+            self.last_active = Some(now);
+        }
     }
 
     /// Until when the target must be seen again before anything more.

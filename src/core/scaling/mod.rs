@@ -11,12 +11,17 @@
 //!
 //! Never reads a clock, never writes anything but [`Memory`], the draft and the agenda.
 
+pub mod combine;
 pub mod conflict;
+mod decide;
+pub mod formula;
 pub mod gather;
 pub mod hpa;
 pub mod limit;
 mod memory;
+mod per_pod;
 mod plan;
+mod pods;
 pub mod propose;
 mod report;
 mod settle;

@@ -1,48 +1,19 @@
 //! Decides on one policy: validate → gather → propose → stabilize → limit → act or refuse.
 
-use super::limit::Limits;
+use super::combine::{Combined, stand_in};
+use super::decide::{Course, decide};
 use super::memory::Memory;
-use super::propose::{Combined, Said, ask, combine};
+use super::propose::ask;
 use super::report::{self, Account, means_the_same};
 use super::validate::{Gate, validate};
 use crate::core::engine::Draft;
 use crate::core::guard::Safeguard;
 use crate::core::names::{PolicyKey, Uid};
 use crate::core::plan::Deed;
-use crate::core::policy::{Direction, Mode};
-use crate::core::quantity::Replicas;
+use crate::core::policy::Mode;
 use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::Time;
-
-/// What was decided, before it is acted upon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Course {
-    /// Replicas now.
-    pub current: Replicas,
-    /// What the triggers say.
-    pub said: Vec<Said>,
-    /// What they say together.
-    pub combined: Combined,
-    /// After stabilization.
-    pub stabilized: Replicas,
-    /// What is wanted.
-    pub desired: Replicas,
-    /// What changed the recommendation last: a window, a limit, a bound, missing data.
-    pub limited_by: Option<Reason>,
-}
-
-impl Course {
-    /// Why the replicas change.
-    pub fn reason(&self) -> Reason {
-        match self.limited_by {
-            Some(breach @ (Reason::AboveMaximum | Reason::BelowMinimum)) => breach,
-            _ if self.desired > self.current => Reason::ScaleUp,
-            _ if self.desired < self.current => Reason::ScaleDown,
-            _ => Reason::AsDesired,
-        }
-    }
-}
 
 /// Why what is wanted is not done.
 pub(super) type Obstacle = (Reason, String);
@@ -53,14 +24,16 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
         return;
     };
     memory.prune(now);
-    let account = match validate(state, &memory).cloned() {
+    let account = match validate(state, now, &memory).cloned() {
         Err(gate) => {
             refuse_gated(&memory, &gate, draft);
             Account::Gated(gate)
         }
         Ok(target) => {
-            let said = ask(state, now, &memory.policy, &target);
-            let course = decide(state, now, &mut memory, target.replicas, said);
+            let mut said = ask(state, now, &memory.policy, &target);
+            memory.note_missing(now, &said);
+            stand_in(&memory, now, target.replicas, &mut said);
+            let course = decide(state, now, &mut memory, &target, said);
             let obstacle = act(state, now, &mut memory, &target.uid, &course, draft);
             wake(state, now, &key, &memory);
             Account::Decided { course, obstacle }
@@ -73,7 +46,14 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
 /// For the next tick, or an earlier end of a back-off.
 fn wake(state: &mut State, now: Time, key: &PolicyKey, memory: &Memory) {
     let retry = memory.trouble.as_ref().map(|t| t.retry_at);
-    let times = [retry, memory.not_before, memory.fight.wake(now), memory.waits(now)];
+    let hold = memory.policy.hold.as_ref().and_then(|hold| hold.until);
+    let times = [
+        retry,
+        memory.not_before,
+        memory.fight.wake(now),
+        memory.waits(now),
+        hold,
+    ];
     let next = times
         .into_iter()
         .flatten()
@@ -98,60 +78,6 @@ fn refuse_gated(memory: &Memory, gate: &Gate, draft: &mut Draft) {
     }
 }
 
-/// The order of decisions is that of the HPA: bounds first and at once, then proposals, windows, limits.
-fn decide(state: &State, now: Time, memory: &mut Memory, current: Replicas, said: Vec<Said>) -> Course {
-    let on = |safeguard| state.guard.on(safeguard);
-    let policy = &memory.policy;
-    memory.windows.seed(now, current, &policy.behavior, policy.interval);
-    let combined = combine(&said, current, !on(Safeguard::HoldOnMissingData));
-    let course = |stabilized, desired, limited_by| Course {
-        current,
-        said,
-        combined,
-        stabilized,
-        desired,
-        limited_by,
-    };
-    if on(Safeguard::ReplicaBounds) && current > policy.max {
-        return course(policy.max, policy.max, Some(Reason::AboveMaximum));
-    }
-    if on(Safeguard::ReplicaBounds) && current < policy.min {
-        return course(policy.min, policy.min, Some(Reason::BelowMinimum));
-    }
-    let recommended = match combined {
-        Combined::Recommend(replicas) => replicas,
-        Combined::Hold { reason, .. } => return course(current, current, Some(reason)),
-    };
-    let with_rates = on(Safeguard::RateLimits);
-    let stabilized = if with_rates {
-        memory.windows.stabilize(now, current, recommended, &policy.behavior)
-    } else {
-        recommended
-    };
-    let limits = Limits {
-        bounds: on(Safeguard::ReplicaBounds).then_some((policy.min, policy.max)),
-        rates: with_rates.then_some((&policy.behavior.up, &policy.behavior.down)),
-        history: &memory.history,
-    };
-    let (desired, limit) = limits.apply(now, current, stabilized);
-    let forbidden = match policy.direction {
-        Direction::Both => false,
-        Direction::UpOnly => desired < current,
-        Direction::DownOnly => desired > current,
-    };
-    if forbidden {
-        return course(stabilized, current, Some(Reason::DirectionForbidden));
-    }
-    let window = if stabilized == recommended {
-        None
-    } else if recommended >= current {
-        Some(Reason::ScaleUpStabilized)
-    } else {
-        Some(Reason::ScaleDownStabilized)
-    };
-    course(stabilized, desired, limit.or(window))
-}
-
 /// Acts, or says why not. In dry-run mode a change is shown once.
 fn act(
     state: &mut State,
@@ -169,7 +95,9 @@ fn act(
         memory.trouble = None;
         let held = match course.combined {
             Combined::Hold { reason, .. } => Some(reason).filter(|r| *r == Reason::DataMissing),
-            Combined::Recommend(_) => course.limited_by.filter(|r| *r == Reason::DirectionForbidden),
+            Combined::Recommend(_) => course
+                .limited_by
+                .filter(|r| matches!(r, Reason::DirectionForbidden | Reason::RolloutNotReady)),
         };
         if let Some(reason) = held {
             draft.refuse(&meta.key, &subject, "Scale", reason, message);

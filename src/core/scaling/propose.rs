@@ -1,4 +1,4 @@
-//! How many replicas a value asks for, and what all triggers together ask for. The calculators for Object and External
+//! How many replicas a value asks for. The calculators for Object and External
 //! metrics of the HPA controller (`pkg/controller/podautoscaler/replica_calculator.go`), with three deliberate differences:
 //!
 //! * A value above its target never asks for fewer than there are, one below never for more. (In the HPA an overloaded
@@ -8,13 +8,15 @@
 //! * Without any Ready pod `Value` has nothing to multiply and proposes nothing; the HPA proposes zero.
 
 use super::gather::{Datum, Gap, gather};
-use crate::core::guard::Safeguard;
-use crate::core::policy::{Behavior, MetricTarget, ScalingPolicy, Trigger};
+use super::per_pod::{self, Counted};
+use super::pods;
+use crate::core::names::QueryKey;
+use crate::core::policy::{Behavior, InsideTolerance, MetricTarget, ScalingPolicy, Trigger};
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::Time;
-use crate::core::world::{Target, View};
+use crate::core::world::{Pod, Target};
 
 /// What a trigger says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,81 +25,175 @@ pub struct Said {
     pub datum: Result<Datum, Gap>,
     /// The replicas that it asks for.
     pub proposal: Option<Replicas>,
-    /// `ScaleUp`, `ScaleDown`, `WithinTolerance`, `AsDesired`, `PartialData`, or the gap's reason.
+    /// `ScaleUp`, `ScaleDown`, `WithinTolerance`, `AsDesired`, `PartialData`, the gap's reason, or what counts instead:
+    /// `FellBack`, `Ignored`, `CountsAsZero`.
     pub reason: Reason,
-    /// Ready pods, where the proposal was made from them.
-    pub ready: Option<u32>,
+    /// The pods, where the proposal was made from them.
+    pub counted: Option<Counted>,
+    /// Whether there is something to do; `None`: it does not know, or is not asked.
+    pub active: Option<bool>,
 }
 
 impl Said {
-    /// Whether its data are complete, so that it may scale down.
+    pub(super) fn gap(gap: Gap) -> Self {
+        Self {
+            reason: gap.reason,
+            datum: Err(gap),
+            proposal: None,
+            counted: None,
+            active: None,
+        }
+    }
+
+    /// Whether its data are complete, or its policy says what counts instead, so that it may scale down.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.proposal.is_some() && self.datum.as_ref().is_ok_and(|d| d.warning.is_none())
+        match &self.datum {
+            Ok(datum) => self.proposal.is_some() && datum.warning.is_none(),
+            Err(_) => self.stands_in(),
+        }
     }
+
+    /// Whether something else counts instead of its value, as its policy says.
+    #[must_use]
+    pub fn stands_in(&self) -> bool {
+        matches!(self.reason, Reason::FellBack | Reason::Ignored | Reason::CountsAsZero)
+    }
+}
+
+/// Whether a trigger measures pods, so that it says nothing while there are none.
+#[must_use]
+pub fn measures_pods(trigger: &Trigger) -> bool {
+    matches!(trigger.query, QueryKey::Resources { .. } | QueryKey::Pods { .. })
 }
 
 /// What all triggers say, in the policy's order.
 pub(super) fn ask(state: &State, now: Time, policy: &ScalingPolicy, target: &Target) -> Vec<Said> {
-    let by_pods = |t: &Trigger| matches!(t.target, MetricTarget::Value(_));
-    let ready = if target.replicas > Replicas::ZERO && policy.triggers.iter().any(by_pods) {
-        ready_pods(state, policy, target)
+    let counts_ready = |t: &Trigger| !measures_pods(t) && !matches!(t.target, MetricTarget::AverageValue(_));
+    let any = target.replicas > Replicas::ZERO;
+    let needs_pods = any && policy.triggers.iter().any(|t| measures_pods(t) || counts_ready(t));
+    let own = if needs_pods {
+        pods::own_pods(state, policy, target)
     } else {
-        Ok(0)
+        Ok(Vec::new())
     };
     let says = |trigger: &Trigger| {
+        if measures_pods(trigger) {
+            return by_pod(state, now, trigger, (policy, target), &own);
+        }
         let sample = state.samples.get(&trigger.query);
         let datum = match gather(trigger, sample, now, policy.interval) {
-            Err(gap) => Err(gap),
-            Ok(datum) => match &ready {
-                Err(gap) if by_pods(trigger) => Err(Gap {
-                    value: Some(datum.value),
-                    sampled_at: Some(datum.sampled_at),
-                    ..gap.clone()
-                }),
-                _ => Ok(datum),
-            },
+            Err(gap) => return Said::gap(gap),
+            Ok(datum) => datum,
         };
-        let ready = *ready.as_ref().unwrap_or(&0);
-        said(datum, trigger.target, target.replicas, ready, &policy.behavior)
+        if !any || !counts_ready(trigger) {
+            return said(datum, trigger, policy, target.replicas, None);
+        }
+        match own.as_ref().map_err(Gap::clone).and_then(|own| pods::ready(own)) {
+            Ok(ready) => said(datum, trigger, policy, target.replicas, Some(ready)),
+            Err(gap) => Said::gap(Gap {
+                value: Some(datum.value),
+                sampled_at: Some(datum.sampled_at),
+                ..gap
+            }),
+        }
     };
     policy.triggers.iter().map(says).collect()
 }
 
-fn said(datum: Result<Datum, Gap>, target: MetricTarget, current: Replicas, ready: u32, behavior: &Behavior) -> Said {
-    let datum = match datum {
-        Ok(datum) => datum,
-        Err(gap) => {
-            return Said {
-                reason: gap.reason,
-                datum: Err(gap),
-                proposal: None,
-                ready: None,
-            };
-        }
+/// What a trigger says that measures pods.
+fn by_pod(
+    state: &State,
+    now: Time,
+    trigger: &Trigger,
+    (policy, target): (&ScalingPolicy, &Target),
+    own: &Result<Vec<&Pod>, Gap>,
+) -> Said {
+    if target.replicas == Replicas::ZERO {
+        return Said::gap(Gap::new(Reason::NoPods, "has nothing to measure: there are no pods"));
+    }
+    let Some(sample) = state.samples.get(&trigger.query) else {
+        return Said::gap(Gap::new(Reason::NotSampledYet, "has not been asked yet"));
     };
-    let proposal = propose(target, datum.value, current, ready, behavior);
+    if !matches!(
+        sample.reading,
+        crate::core::sample::Reading::PodUsage { .. } | crate::core::sample::Reading::PodValues { .. }
+    ) {
+        return Said::gap(super::gather::without_value(&sample.reading));
+    }
+    let own = match own {
+        Ok(own) => own,
+        Err(gap) => return Said::gap(gap.clone()),
+    };
+    match per_pod::ask(trigger, &sample.reading, own, (policy, target.replicas), now) {
+        Ok((datum, proposal, counted)) => Said {
+            active: None,
+            counted: Some(counted),
+            ..decided(datum, proposal, policy, target.replicas)
+        },
+        Err(gap) => Said::gap(gap),
+    }
+}
+
+fn said(datum: Datum, trigger: &Trigger, policy: &ScalingPolicy, current: Replicas, ready: Option<u32>) -> Said {
+    let proposal = propose(
+        trigger.target,
+        datum.value,
+        current,
+        ready.unwrap_or(1),
+        &policy.behavior,
+    );
+    let active = datum.value > trigger.activation;
+    Said {
+        active: Some(active),
+        counted: ready.map(|ready| Counted {
+            ready,
+            ..Counted::default()
+        }),
+        ..decided(datum, proposal, policy, current)
+    }
+}
+
+fn decided(datum: Datum, proposal: Proposal, policy: &ScalingPolicy, current: Replicas) -> Said {
+    let complete = datum.warning.is_none();
+    let converge = policy.behavior.inside_tolerance == InsideTolerance::Converge;
+    let proposal = match proposal {
+        Proposal::WithinTolerance(exact) if converge && complete => {
+            Proposal::Replicas(towards(exact, current, policy.step))
+        }
+        other => other,
+    };
     let reason = match proposal {
-        Proposal::WithinTolerance if datum.warning.is_none() => Reason::WithinTolerance,
+        Proposal::WithinTolerance(_) if complete => Reason::WithinTolerance,
         Proposal::Replicas(n) if n > current => Reason::ScaleUp,
-        _ if datum.warning.is_some() => Reason::PartialData,
+        _ if !complete => Reason::PartialData,
         Proposal::Replicas(n) if n < current => Reason::ScaleDown,
         _ => Reason::AsDesired,
     };
-    let counts_pods = matches!(target, MetricTarget::Value(_)) && current > Replicas::ZERO;
     Said {
         datum: Ok(datum),
         proposal: Some(proposal.replicas(current)),
         reason,
-        ready: counts_pods.then_some(ready),
+        counted: None,
+        active: None,
     }
+}
+
+/// One step from `current` towards `exact`.
+fn towards(exact: Replicas, current: Replicas, step: u32) -> Replicas {
+    let (exact, current) = (exact.get(), current.get());
+    Replicas::new(if exact > current {
+        current.saturating_add(step).min(exact)
+    } else {
+        current.saturating_sub(step).max(exact)
+    })
 }
 
 /// What a value asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proposal {
-    /// Near enough to the target value: as many as there are.
-    WithinTolerance,
+    /// Near enough to the target value: as many as there are. By the value alone it would be so many.
+    WithinTolerance(Replicas),
     /// So many.
     Replicas(Replicas),
 }
@@ -107,33 +203,35 @@ impl Proposal {
     #[must_use]
     pub fn replicas(self, current: Replicas) -> Replicas {
         match self {
-            Self::WithinTolerance => current,
+            Self::WithinTolerance(_) => current,
             Self::Replicas(n) => n,
         }
     }
 }
 
 /// How many replicas a value asks for. `ready` is the number of Ready pods, at least 1, and counts only for
-/// [`MetricTarget::Value`] away from zero. A negative value is no demand. A higher value never asks for fewer replicas.
+/// [`MetricTarget::Value`] and [`MetricTarget::Utilization`] away from zero. A negative value is no demand. A higher value
+/// never asks for fewer replicas.
 #[must_use]
 pub fn propose(target: MetricTarget, value: Milli, current: Replicas, ready: u32, behavior: &Behavior) -> Proposal {
     let usage = value.thousandths().max(0) as f64;
     let (aim, base) = match target {
         MetricTarget::Value(aim) => (aim, f64::from(ready)),
         MetricTarget::AverageValue(aim) => (aim, 1.0),
+        MetricTarget::Utilization(percent) => (Milli::new(i64::from(percent) * 10), f64::from(ready)),
     };
     let per_one = aim.thousandths().max(1) as f64;
     if current == Replicas::ZERO {
         return Proposal::Replicas(whole(usage / per_one));
     }
     let ratio = match target {
-        MetricTarget::Value(_) => usage / per_one,
+        MetricTarget::Value(_) | MetricTarget::Utilization(_) => usage / per_one,
         MetricTarget::AverageValue(_) => usage / (per_one * f64::from(current.get())),
     };
-    if (1.0 - behavior.down.tolerance) <= ratio && ratio <= (1.0 + behavior.up.tolerance) {
-        return Proposal::WithinTolerance;
-    }
     let wanted = whole(usage / per_one * base);
+    if (1.0 - behavior.down.tolerance) <= ratio && ratio <= (1.0 + behavior.up.tolerance) {
+        return Proposal::WithinTolerance(wanted);
+    }
     Proposal::Replicas(if ratio > 1.0 {
         wanted.max(current)
     } else {
@@ -144,65 +242,4 @@ pub fn propose(target: MetricTarget, value: Milli, current: Replicas, ready: u32
 /// Rounded up, within the range of replicas.
 fn whole(replicas: f64) -> Replicas {
     Replicas::from_i64(replicas.ceil() as i64)
-}
-
-/// The Ready pods of the target; unready ones do not count.
-fn ready_pods(state: &State, policy: &ScalingPolicy, target: &Target) -> Result<u32, Gap> {
-    if state.guard.on(Safeguard::CompleteView) && !state.world.sees(View::Pods) {
-        return Err(Gap::new(
-            Reason::ViewIncomplete,
-            "cannot be related to the Ready pods: the operator does not see all pods yet",
-        ));
-    }
-    let (mut ready, mut all) = (0_u32, 0_u32);
-    for pod in state.world.pods_in(&policy.target.namespace) {
-        if !target.selector.is_empty() && target.selector.matches(&pod.labels) {
-            all += 1;
-            ready += u32::from(pod.is_ready());
-        }
-    }
-    if ready == 0 {
-        let message = format!("cannot be related to the Ready pods: none of {all} pods is Ready");
-        return Err(Gap::new(Reason::NotReady, message));
-    }
-    Ok(ready)
-}
-
-/// What all triggers together ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Combined {
-    /// So many: the highest proposal.
-    Recommend(Replicas),
-    /// As many as there are, since data are missing.
-    Hold {
-        /// `DataMissing`, or `NotSampledYet` where that is all there is.
-        reason: Reason,
-        /// The highest proposal of those that there are; below the current size.
-        highest: Option<Replicas>,
-    },
-}
-
-/// The highest proposal counts; where any trigger lacks data it may scale up and never down. With `trusting` missing data
-/// count as no demand, which is wrong and only there to prove it.
-#[must_use]
-pub fn combine(all: &[Said], current: Replicas, trusting: bool) -> Combined {
-    let highest = all.iter().filter_map(|s| s.proposal).max();
-    if trusting {
-        return Combined::Recommend(highest.unwrap_or(Replicas::ZERO));
-    }
-    let complete = all.iter().all(Said::is_complete);
-    match highest {
-        Some(highest) if complete || highest >= current => Combined::Recommend(highest),
-        _ => {
-            let waiting = all.iter().all(|s| s.is_complete() || s.reason == Reason::NotSampledYet);
-            Combined::Hold {
-                reason: if waiting {
-                    Reason::NotSampledYet
-                } else {
-                    Reason::DataMissing
-                },
-                highest,
-            }
-        }
-    }
 }

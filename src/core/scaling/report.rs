@@ -1,15 +1,18 @@
 //! What a ScalingPolicy says of itself: conditions, the last decision, and a sentence that a person understands.
 
+use super::combine::Combined;
+use super::decide::Course;
 use super::gather::Datum;
 use super::limit::in_words;
 use super::memory::Memory;
-use super::plan::{Course, Obstacle};
-use super::propose::{Combined, Said};
+use super::per_pod::Counted;
+use super::plan::Obstacle;
+use super::propose::Said;
 use super::validate::{Gate, GateKind};
 use crate::core::policy::{MetricTarget, Mode, ScalingPolicy, Trigger};
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::reason::Reason;
-use crate::core::report::{ConditionReport, Decision, Detail, Report, ScaleEvent, ScalingReport, TriggerReport};
+use crate::core::report::{ConditionReport, Decision, Detail, Report, ScalingHistory, ScalingReport, TriggerReport};
 use crate::core::sample::QueryError;
 use crate::core::time::Time;
 use crate::core::world::Status;
@@ -51,7 +54,13 @@ pub(super) fn report(now: Time, memory: &Memory, account: &Account) -> Report {
         conditions,
         detail: Detail::Scaling(Box::new(ScalingReport {
             decision,
-            history: memory.history.clone(),
+            history: ScalingHistory {
+                scale_events: memory.history.clone(),
+                recommendations: memory.windows.recent(),
+                complete_until: None,
+                last_active: memory.last_active.filter(|_| memory.inactive),
+                missing_since: memory.missing_since.clone(),
+            },
         })),
     }
 }
@@ -100,17 +109,25 @@ fn decided(now: Time, memory: &Memory, course: &Course, obstacle: Option<&Obstac
             let message = format!("would want {} replicas: {sentence}", course.desired);
             conditions.push(condition("Ready", Status::True, Reason::DryRun, message));
         }
-        (None, None) => conditions.push(condition("Ready", Status::True, Reason::Accepted, sentence.as_str())),
+        (None, None) => {
+            let reason = course
+                .limited_by
+                .filter(|r| *r == Reason::Held)
+                .unwrap_or(Reason::Accepted);
+            conditions.push(condition("Ready", Status::True, reason, sentence.as_str()));
+        }
     }
     conditions.push(match held {
         Some(reason) => condition("ScalingActive", Status::False, reason, sentence.as_str()),
         None => condition("ScalingActive", Status::True, Reason::Accepted, sentence.as_str()),
     });
     conditions.push(metrics_available(policy, course));
-    conditions.push(match course.limited_by.filter(|r| Some(*r) != held) {
-        Some(reason) => condition("Limited", Status::True, reason, sentence),
-        None => condition("Limited", Status::False, Reason::AsDesired, "no limit bites"),
-    });
+    conditions.push(
+        match course.limited_by.filter(|r| Some(*r) != held && *r != Reason::Idle) {
+            Some(reason) => condition("Limited", Status::True, reason, sentence),
+            None => condition("Limited", Status::False, Reason::AsDesired, "no limit bites"),
+        },
+    );
     conditions
 }
 
@@ -178,14 +195,17 @@ fn trigger_report(trigger: &Trigger, said: &Said, current: Replicas) -> TriggerR
 fn phrase(trigger: &Trigger, said: &Said, current: Replicas) -> String {
     let name = &trigger.name;
     let Datum { value, warning, .. } = match &said.datum {
-        Err(gap) => return format!("{name} {}", gap.message),
+        Err(gap) => return format!("{name} {}{}", gap.message, instead(said)),
         Ok(datum) => datum,
     };
-    let against = match (trigger.target, said.ready) {
-        (MetricTarget::AverageValue(aim), _) => format!("{} per replica", short(aim)),
-        (MetricTarget::Value(aim), Some(1)) => format!("{} with 1 Ready pod", short(aim)),
-        (MetricTarget::Value(aim), Some(n)) => format!("{} with {n} Ready pods", short(aim)),
-        (MetricTarget::Value(aim), None) => short(aim),
+    let pods = with_pods(said.counted);
+    let (is, against) = match trigger.target {
+        MetricTarget::AverageValue(aim) => (short(*value), format!("{} per replica{pods}", short(aim))),
+        MetricTarget::Value(aim) => (short(*value), format!("{}{pods}", short(aim))),
+        MetricTarget::Utilization(percent) => {
+            let share = Milli::new(value.thousandths().saturating_mul(100));
+            (format!("{}%", short(share)), format!("{percent}%{pods}"))
+        }
     };
     let asks = match (said.reason, said.proposal) {
         (Reason::WithinTolerance, _) => "within tolerance".to_owned(),
@@ -194,7 +214,40 @@ fn phrase(trigger: &Trigger, said: &Said, current: Replicas) -> String {
     let partial = warning
         .as_ref()
         .map_or_else(String::new, |w| format!(", from incomplete data ({w})"));
-    format!("{name} is {} against {against}: {asks}{partial}", short(*value))
+    format!("{name} is {is} against {against}: {asks}{partial}")
+}
+
+/// What counts in place of a value.
+fn instead(said: &Said) -> String {
+    let asks = said.proposal.map(replicas).unwrap_or_default();
+    match said.reason {
+        Reason::FellBack => format!("; its fallback counts: {asks}"),
+        Reason::Ignored => "; the other triggers decide without it".into(),
+        Reason::CountsAsZero => format!("; it counts as zero: {asks}"),
+        _ => String::new(),
+    }
+}
+
+fn with_pods(counted: Option<Counted>) -> String {
+    let Some(Counted {
+        ready,
+        unready,
+        missing,
+    }) = counted
+    else {
+        return String::new();
+    };
+    let mut text = match ready {
+        1 => " with 1 Ready pod".to_owned(),
+        n => format!(" with {n} Ready pods"),
+    };
+    if unready > 0 {
+        text.push_str(&format!(", {unready} starting"));
+    }
+    if missing > 0 {
+        text.push_str(&format!(", {missing} without metrics"));
+    }
+    text
 }
 
 /// A decision in words: what the deciding trigger says, then what changed it.
@@ -209,6 +262,7 @@ pub(super) fn sentence(policy: &ScalingPolicy, course: &Course) -> String {
         Some(Reason::BelowMinimum) => {
             return format!("{} are fewer than min ({})", replicas(course.current), policy.min);
         }
+        Some(Reason::Held) => return held_by_hand(policy, course),
         Some(reason @ (Reason::DataMissing | Reason::NotSampledYet)) => {
             let gap = gap.unwrap_or_default();
             return format!("held at {} by {reason}: {gap}", course.current);
@@ -227,10 +281,26 @@ pub(super) fn sentence(policy: &ScalingPolicy, course: &Course) -> String {
     if policy.triggers.len() > 1 {
         text = format!("{text} (the highest of {} triggers)", policy.triggers.len());
     }
+    let stand_ins = policy.triggers.iter().zip(&course.said);
+    for (trigger, said) in stand_ins.filter(|(_, said)| said.stands_in()) {
+        let phrase = phrase(trigger, said, course.current);
+        if phrase != text {
+            text.push_str(&format!("; {phrase}"));
+        }
+    }
     if let Some(reason) = course.limited_by {
         text.push_str(&limited(policy, course, reason));
     }
     text
+}
+
+fn held_by_hand(policy: &ScalingPolicy, course: &Course) -> String {
+    let hold = policy.hold.as_ref();
+    let why = hold.map_or("", |hold| hold.reason.as_str());
+    let until = hold
+        .and_then(|hold| hold.until)
+        .map_or_else(String::new, |end| format!(", until {end}"));
+    format!("held at {} by spec.hold: {why}{until}", course.desired)
 }
 
 fn limited(policy: &ScalingPolicy, course: &Course, reason: Reason) -> String {
@@ -249,6 +319,11 @@ fn limited(policy: &ScalingPolicy, course: &Course, reason: Reason) -> String {
         Reason::ScaleDownLimit => format!("; limited to {n} by {reason} ({})", in_words(&behavior.down)),
         Reason::TooManyReplicas => format!("; limited to {n} by {reason} (max)"),
         Reason::TooFewReplicas => format!("; limited to {n} by {reason} (min)"),
+        Reason::Idle => format!("; nothing is to be done: {n} by {reason}"),
+        Reason::RolloutNotReady => format!(
+            "; kept at {n} by {reason} (fewer than {}% of the pods are Ready)",
+            behavior.min_ready_percent
+        ),
         Reason::DirectionForbidden => format!("; kept at {n} by {reason} (direction: {:?})", policy.direction),
         _ => String::new(),
     }
@@ -311,10 +386,17 @@ pub fn means_the_same(old: &Report, new: &Report) -> bool {
         && old.generation == new.generation
         && conditions(old) == conditions(new)
         && meaning(before.decision.as_ref()) == meaning(after.decision.as_ref())
+        && before.history.last_active.is_some() == after.history.last_active.is_some()
+        && before
+            .history
+            .missing_since
+            .keys()
+            .eq(after.history.missing_since.keys())
         && after
             .history
+            .scale_events
             .iter()
-            .all(|event: &ScaleEvent| before.history.contains(event))
+            .all(|event| before.history.scale_events.contains(event))
 }
 
 type TriggerMeaning<'a> = (&'a str, Option<Replicas>, Reason, Option<QueryError>, Option<&'a str>);

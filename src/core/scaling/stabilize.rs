@@ -8,20 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::policy::Behavior;
 use crate::core::quantity::Replicas;
+use crate::core::report::{Recommendation, ScalingHistory};
 use crate::core::time::{Span, Time};
 
 /// How many recommendations each queue keeps at most. Beyond it the two oldest become one that is as careful as the more
 /// careful of them and lasts as long as the later.
 pub const MAX_KEPT: usize = 256;
-
-/// A recommendation of the past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recommendation {
-    /// When.
-    pub at: Time,
-    /// How many.
-    pub replicas: Replicas,
-}
 
 /// The recommendations that can still matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +27,24 @@ pub struct Windows {
     last: Option<Time>,
 }
 
+/// How many recommendations of each queue a status tells.
+const MAX_TOLD: usize = 8;
+
 impl Windows {
+    /// As they were, as far as that was kept.
+    #[must_use]
+    pub fn restore(history: &ScalingHistory) -> Self {
+        let mut windows = Self::default();
+        let mut all = history.recommendations.clone();
+        all.sort_by_key(|r| r.at);
+        for recommendation in all {
+            push(&mut windows.lowest, recommendation, |old, new| old >= new);
+            push(&mut windows.highest, recommendation, |old, new| old <= new);
+        }
+        windows.last = history.complete_until;
+        windows
+    }
+
     /// Begins with the current size, as the HPA does: a policy that has just begun changes nothing before its windows have
     /// passed. Where no recommendation was made for as long as the window for scaling down (and three intervals), scaling
     /// down begins anew in the same way; the HPA would shrink at the first sample after an outage.
@@ -72,6 +81,16 @@ impl Windows {
         self.last = Some(now);
         // As the HPA does it: `up` is never above `down`, so that the order of the two does not matter.
         current.max(up).min(down)
+    }
+
+    /// The recommendations that matter most, oldest first; few enough for a status.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Recommendation> {
+        let mut all: Vec<_> = self.highest.iter().take(MAX_TOLD).copied().collect();
+        all.extend(self.lowest.iter().take(MAX_TOLD));
+        all.sort_by_key(|r| (r.at, r.replicas));
+        all.dedup();
+        all
     }
 
     /// How many recommendations are kept.

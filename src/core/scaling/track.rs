@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use super::memory::Memory;
 use crate::core::names::{ObjectRef, PolicyKey, QueryKey, Uid};
 use crate::core::policy::ScalingPolicy;
-use crate::core::report::ScaleEvent;
+use crate::core::report::ScalingHistory;
 use crate::core::state::State;
 use crate::core::time::Time;
 
 /// A ScalingPolicy was made or changed. What is remembered of it goes on as long as it is the same object with the same
 /// target; `history` counts only where nothing is remembered.
-pub fn accept(state: &mut State, _at: Time, policy: ScalingPolicy, history: Vec<ScaleEvent>) {
+pub fn accept(state: &mut State, _at: Time, policy: ScalingPolicy, history: ScalingHistory) {
     let key = policy.meta.key.clone();
     let old = state.scaling.remove(&key);
     if let Some(old) = &old {
@@ -38,7 +38,7 @@ pub fn accept(state: &mut State, _at: Time, policy: ScalingPolicy, history: Vec<
             }
         }
         // Events on another target limit nothing on this one.
-        Some(old) if old.policy.meta.uid == policy.meta.uid => Memory::new(policy, Vec::new()),
+        Some(old) if old.policy.meta.uid == policy.meta.uid => Memory::new(policy, ScalingHistory::default()),
         _ => Memory::new(policy, history),
     };
     state.scaling.insert(key, memory);

@@ -6,6 +6,7 @@ use crate::core::guard::Safeguard;
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
 use crate::core::state::State;
+use crate::core::time::Time;
 use crate::core::world::{Target, View};
 
 /// Why a policy does not decide.
@@ -31,7 +32,7 @@ pub(super) enum GateKind {
 }
 
 /// The target, if the policy may decide on it.
-pub(super) fn validate<'a>(state: &'a State, memory: &Memory) -> Result<&'a Target, Gate> {
+pub(super) fn validate<'a>(state: &'a State, now: Time, memory: &Memory) -> Result<&'a Target, Gate> {
     let policy = &memory.policy;
     let gate = |kind, reason, message| Err(Gate { kind, reason, message });
     if policy.meta.suspend && state.guard.on(Safeguard::Suspend) {
@@ -78,7 +79,10 @@ pub(super) fn validate<'a>(state: &'a State, memory: &Memory) -> Result<&'a Targ
         );
         return gate(GateKind::Stalled, Reason::OtherAutoscaler, message);
     }
-    if target.replicas == Replicas::ZERO && policy.min > Replicas::ZERO && !memory.zeroed() {
+    let may_be_zero = policy.min == Replicas::ZERO
+        || policy.idle.is_some_and(|idle| idle.replicas == Replicas::ZERO)
+        || policy.hold.as_ref().is_some_and(|hold| hold.holds(now));
+    if target.replicas == Replicas::ZERO && !may_be_zero && !memory.zeroed() {
         let message = format!(
             "{} was set to 0 replicas by {}, which switches scaling off: set it to {} or more to switch it on again",
             policy.target,

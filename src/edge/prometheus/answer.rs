@@ -113,11 +113,7 @@ fn result(data: &Data, warnings: &[String]) -> Reading {
                     return failed(QueryError::Malformed, advice);
                 }
                 [one] => one.get("value"),
-                many => {
-                    return Reading::Many {
-                        series: u32::try_from(many.len()).unwrap_or(u32::MAX),
-                    };
-                }
+                elements => return many(elements, warnings),
             }
         }
         other => {
@@ -140,6 +136,33 @@ fn result(data: &Data, warnings: &[String]) -> Reading {
             sampled_at: at,
             warning: warning.chars().take(200).collect(),
         },
+    }
+}
+
+/// Several elements; how they are combined is the trigger's business.
+fn many(elements: &[Value], warnings: &[String]) -> Reading {
+    let (mut sum, mut highest, mut oldest) = (0.0, f64::NEG_INFINITY, None::<Time>);
+    for element in elements {
+        let Some((at, text)) = element.get("value").and_then(pair) else {
+            let advice = "an element of the result is a native histogram: take a number from each";
+            return failed(QueryError::Malformed, advice);
+        };
+        let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) else {
+            return Reading::NotFinite { text: text.to_owned() };
+        };
+        sum += number;
+        highest = number.max(highest);
+        oldest = Some(oldest.map_or(at, |old| old.min(at)));
+    }
+    let (Some(sum), Some(highest), Some(sampled_at)) = (Milli::from_f64(sum), Milli::from_f64(highest), oldest) else {
+        return Reading::NotFinite { text: sum.to_string() };
+    };
+    Reading::Many {
+        series: u32::try_from(elements.len()).unwrap_or(u32::MAX),
+        sum,
+        highest,
+        sampled_at,
+        warning: warnings.first().map(|w| w.chars().take(200).collect()),
     }
 }
 
@@ -170,7 +193,13 @@ mod tests {
         assert_eq!(read(&vector("[]")), Reading::Empty);
         assert_eq!(
             read(&vector(r#"[{"value":[1,"1"]},{"value":[1,"2"]}]"#)),
-            Reading::Many { series: 2 }
+            Reading::Many {
+                series: 2,
+                sum: Milli::from_units(3),
+                highest: Milli::from_units(2),
+                sampled_at: Time::from_millis(1000),
+                warning: None,
+            }
         );
         for text in ["NaN", "+Inf", "-Inf"] {
             let body = vector(&format!(r#"[{{"value":[1,"{text}"]}}]"#));

@@ -1,7 +1,8 @@
-//! Asks every distinct query once an interval, however many policies share it.
+//! Asks every distinct query once an interval, however many policies share it: Prometheus servers, and the metrics APIs of
+//! the cluster.
 //!
-//! Queries of one interval are spread over it by their own hash. A query never overlaps with itself, and a slow server
-//! delays only its own queries: what is due while it is slow or away is answered at once with why there is no data, so that
+//! Queries of one interval are spread over it by their own hash. A query never overlaps with itself, and a slow server (or
+//! API) delays only its own queries: what is due while it is slow or away is answered at once with why there is no data, so that
 //! the engine always learns that data are missing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::answer::failed;
 use super::client::PrometheusClient;
 use crate::core::event::Event;
-use crate::core::names::QueryKey;
+use crate::core::names::{ObjectRef, QueryKey};
 use crate::core::sample::{QueryError, Reading};
 use crate::core::time::Span;
+use crate::core::world::LabelSelector;
 use crate::edge::kube::feed::Feed;
+use crate::edge::metrics::client::MetricsApis;
 use crate::edge::retry::Backoff;
 use crate::telemetry::metrics::{Metrics, QueryLabels};
 
@@ -29,6 +32,8 @@ const AT_ONCE: usize = 8;
 
 /// The queries that are wanted, and how often each.
 pub type Wanted = Vec<(QueryKey, Span)>;
+/// Which pods are those of the targets that queries are about.
+pub type Selectors = BTreeMap<ObjectRef, LabelSelector>;
 /// The servers that can be asked.
 #[derive(Clone, PartialEq)]
 pub struct Servers {
@@ -38,23 +43,28 @@ pub struct Servers {
     pub unknown: String,
 }
 
-/// Asks until shutdown. Nothing is asked or answered before the servers are known.
+/// Asks until shutdown. No server is asked before all are known, and no API for the pods of a target before it is known which
+/// they are.
 pub async fn run(
     mut wanted: watch::Receiver<Wanted>,
     mut servers: watch::Receiver<Option<Servers>>,
+    mut selectors: watch::Receiver<Selectors>,
+    apis: MetricsApis,
     feed: Feed,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
     let mut poller = Poller {
         queries: BTreeMap::new(),
-        lanes: BTreeMap::new(),
+        lanes: api_lanes(&apis),
+        selectors: Selectors::new(),
         unknown: None,
         running: JoinSet::new(),
         metrics,
     };
     wanted.mark_changed();
     servers.mark_changed();
+    selectors.mark_changed();
     loop {
         let next = poller.next_due();
         tokio::select! {
@@ -67,6 +77,11 @@ pub async fn run(
             changed = servers.changed() => {
                 if changed.is_err() { return; }
                 poller.set_servers(servers.borrow_and_update().clone());
+            }
+            changed = selectors.changed() => {
+                if changed.is_err() { return; }
+                let now = selectors.borrow_and_update().clone();
+                poller.set_selectors(now);
             }
             () = tokio::time::sleep_until(next) => {
                 for (key, reading) in poller.start_due() {
@@ -89,9 +104,62 @@ struct Query {
     running: bool,
 }
 
-/// One server: its client (or why there is none), how many queries it takes at once, and how it fares.
+/// Who can be asked.
+#[derive(Clone)]
+enum Client {
+    Prometheus(PrometheusClient),
+    /// One of the metrics APIs of the cluster.
+    Api(MetricsApis),
+}
+
+impl Client {
+    async fn ask(&self, key: &QueryKey, selector: &LabelSelector) -> Reading {
+        match (self, key) {
+            (Self::Prometheus(client), QueryKey::Prometheus { expr, .. }) => client.query(expr).await,
+            (Self::Prometheus(_), _) => failed(QueryError::BadQuery, "it is no question for Prometheus"),
+            (Self::Api(apis), _) => apis.ask(key, selector).await,
+        }
+    }
+}
+
+/// Which lane a query takes. A server may have the name of an API.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum LaneName {
+    Server(String),
+    Api(&'static str),
+}
+
+/// The metrics APIs, as [`QueryKey::server`] calls them.
+const APIS: [&str; 3] = ["metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"];
+
+fn lane_of(key: &QueryKey) -> LaneName {
+    let [resources, custom, external] = APIS;
+    match key {
+        QueryKey::Prometheus { server, .. } => LaneName::Server(server.clone()),
+        QueryKey::Resources { .. } => LaneName::Api(resources),
+        QueryKey::Pods { .. } | QueryKey::Object { .. } => LaneName::Api(custom),
+        QueryKey::External { .. } => LaneName::Api(external),
+    }
+}
+
+fn api_lanes(apis: &MetricsApis) -> BTreeMap<LaneName, Lane> {
+    APIS.into_iter()
+        .map(|api| (LaneName::Api(api), Lane::new(Ok(Client::Api(apis.clone())))))
+        .collect()
+}
+
+/// The target whose pods a query is about.
+#[must_use]
+pub fn target_of(key: &QueryKey) -> Option<&ObjectRef> {
+    match key {
+        QueryKey::Resources { target } | QueryKey::Pods { target, .. } => Some(target),
+        QueryKey::Prometheus { .. } | QueryKey::Object { .. } | QueryKey::External { .. } => None,
+    }
+}
+
+/// One server or API: its client (or why there is none), how many queries it takes at once, and how it fares.
 struct Lane {
-    client: Result<PrometheusClient, String>,
+    client: Result<Client, String>,
     permits: Arc<Semaphore>,
     backoff: Backoff,
     away: Option<(Instant, QueryError, String)>,
@@ -99,7 +167,7 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(client: Result<PrometheusClient, String>) -> Self {
+    fn new(client: Result<Client, String>) -> Self {
         Self {
             client,
             permits: Arc::new(Semaphore::new(AT_ONCE)),
@@ -128,9 +196,13 @@ impl Lane {
             (self.away, self.answered) = (None, Some(now));
             return self.backoff.reset();
         };
-        let is_away = match error {
-            QueryError::Unreachable => true,
-            QueryError::Timeout => self.answered.is_none_or(|at| at < began),
+        let nobody_is_answered = self.answered.is_none_or(|at| at < began);
+        let is_away = match (error, &self.client) {
+            // The API server answers for an API that is away; an adapter may say the same of one metric only.
+            (QueryError::Unreachable | QueryError::NoMetricsApi, Ok(Client::Api(_))) | (QueryError::Timeout, _) => {
+                nobody_is_answered
+            }
+            (QueryError::Unreachable, _) => true,
             _ => {
                 (self.away, self.answered) = (None, Some(now));
                 return self.backoff.reset();
@@ -147,7 +219,8 @@ type Asked = (QueryKey, Reading, Duration);
 
 struct Poller {
     queries: BTreeMap<QueryKey, Query>,
-    lanes: BTreeMap<String, Lane>,
+    lanes: BTreeMap<LaneName, Lane>,
+    selectors: Selectors,
     /// What is said of servers that are not known; `None` until any are.
     unknown: Option<String>,
     running: JoinSet<Asked>,
@@ -156,16 +229,28 @@ struct Poller {
 
 impl Poller {
     fn next_due(&self) -> Instant {
-        let idle = Instant::now() + Duration::from_mins(1);
-        if self.unknown.is_none() {
-            return idle;
+        let asked = self.queries.iter().filter(|(key, q)| !q.running && self.can_ask(key));
+        let next = asked.map(|(_, q)| q.next).min();
+        next.unwrap_or_else(|| Instant::now() + Duration::from_mins(1))
+    }
+
+    /// Whether all is known that the question needs.
+    fn can_ask(&self, key: &QueryKey) -> bool {
+        match key {
+            QueryKey::Prometheus { .. } => self.unknown.is_some(),
+            _ => target_of(key).is_none_or(|target| self.selectors.contains_key(target)),
         }
-        self.queries
-            .values()
-            .filter(|q| !q.running)
-            .map(|q| q.next)
-            .min()
-            .unwrap_or(idle)
+    }
+
+    /// Questions about pods whose selector is new are due at once.
+    fn set_selectors(&mut self, now: Selectors) {
+        let before = std::mem::replace(&mut self.selectors, now);
+        for (key, query) in &mut self.queries {
+            let Some(target) = target_of(key) else { continue };
+            if self.selectors.get(target) != before.get(target) {
+                query.next = Instant::now();
+            }
+        }
     }
 
     fn set_wanted(&mut self, wanted: Wanted) {
@@ -189,15 +274,18 @@ impl Poller {
     fn set_servers(&mut self, servers: Option<Servers>) {
         let Some(servers) = servers else { return };
         self.unknown = Some(servers.unknown);
-        self.lanes = servers
-            .by_name
-            .into_iter()
-            .map(|(name, client)| (name, Lane::new(client)))
-            .collect();
+        self.lanes.retain(|name, _| matches!(name, LaneName::Api(_)));
+        let lanes = servers.by_name.into_iter().map(|(name, client)| {
+            let lane = Lane::new(client.map(Client::Prometheus));
+            (LaneName::Server(name), lane)
+        });
+        self.lanes.extend(lanes);
         // Whoever was told that the server is unknown or away is answered anew.
         let now = Instant::now();
-        for query in self.queries.values_mut() {
-            query.next = now;
+        for (key, query) in &mut self.queries {
+            if let QueryKey::Prometheus { .. } = key {
+                query.next = now;
+            }
         }
     }
 
@@ -205,12 +293,14 @@ impl Poller {
     fn start_due(&mut self) -> Vec<(QueryKey, Reading)> {
         let now = Instant::now();
         let mut answered = Vec::new();
-        for (key, query) in &mut self.queries {
-            if query.running || query.next > now {
+        let due = |(key, query): &(&QueryKey, &Query)| !query.running && query.next <= now && self.can_ask(key);
+        let due: Vec<QueryKey> = self.queries.iter().filter(due).map(|(key, _)| key.clone()).collect();
+        for key in &due {
+            let Some(query) = self.queries.get_mut(key) else {
                 continue;
-            }
+            };
             query.next = next_tick(key, query.interval, now);
-            let lane = self.lanes.get(&key.server);
+            let lane = self.lanes.get(&lane_of(key));
             let unknown = || {
                 let message = self.unknown.as_deref().unwrap_or_default();
                 failed(QueryError::UnknownServer, message)
@@ -227,11 +317,13 @@ impl Poller {
                 }
             };
             query.running = true;
+            let selector = target_of(key).and_then(|target| self.selectors.get(target)).cloned();
+            let selector = selector.unwrap_or_default();
             let (key, client, permits) = (key.clone(), client.clone(), Arc::clone(&lane.permits));
             self.running.spawn(async move {
                 let _permit = permits.acquire_owned().await;
                 let began = Instant::now();
-                let reading = client.query(&key.expr).await;
+                let reading = client.ask(&key, &selector).await;
                 (key, reading, began.elapsed())
             });
         }
@@ -247,7 +339,7 @@ impl Poller {
         if let Some(query) = self.queries.get_mut(key) {
             query.running = false;
         }
-        if let Some(lane) = self.lanes.get_mut(&key.server) {
+        if let Some(lane) = self.lanes.get_mut(&lane_of(key)) {
             let began = Instant::now().checked_sub(took).unwrap_or_else(Instant::now);
             lane.learn(reading, began);
         }
@@ -260,10 +352,11 @@ impl Poller {
             Reading::Many { .. } => "Many",
             Reading::NotFinite { .. } => "NotFinite",
             Reading::Partial { .. } => "Partial",
+            Reading::PodUsage { .. } | Reading::PodValues { .. } => "Value",
             Reading::Failed { error, .. } => error.as_str(),
         };
         let labels = QueryLabels {
-            server: key.server.clone(),
+            server: key.server().to_owned(),
             outcome: outcome.into(),
         };
         self.metrics.queries.get_or_create(&labels).inc();

@@ -190,6 +190,10 @@ fn ask(now: Time, trigger: &Trigger, policy: &ScalingPolicy, target: &Target, se
             let ready = ready_pods(policy, target, seen)?;
             (aim.thousandths(), ready, 1)
         }
+        MetricTarget::Utilization(percent) => {
+            let ready = ready_pods(policy, target, seen)?;
+            (i64::from(percent) * 10, ready, 1)
+        }
     };
     let wanted = (i128::from(value) * i128::from(base.max(1)) + i128::from(aim) - 1) / i128::from(aim);
     let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);

@@ -241,7 +241,7 @@ fn reordered(events: Vec<(Time, Event)>) -> Vec<(Time, Event)> {
         Event::PodGone(key) => Some(format!("pod {key}")),
         Event::Node(node) => Some(format!("node {}", node.name)),
         Event::NodeGone(name) => Some(format!("node {name}")),
-        Event::Sample { query, .. } => Some(format!("query {}", query.expr)),
+        Event::Sample { query, .. } => Some(format!("query {query}")),
         _ => None,
     };
     let mut result = Vec::with_capacity(events.len());

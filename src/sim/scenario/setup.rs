@@ -87,10 +87,7 @@ fn fill(scenario: &mut Scenario, draw: &mut Random, namespace: &str) {
         let mut triggers = Vec::new();
         for n in 0..asked {
             let expr = format!("load{n}_{namespace}_{name}");
-            let key = QueryKey {
-                server: "main".into(),
-                expr,
-            };
+            let key = QueryKey::prometheus("main", &expr);
             triggers.push(trigger(draw, n, &key, per_pod));
             scenario.questions.push(Question {
                 key,
@@ -163,16 +160,13 @@ fn meta(kind: PolicyKind, namespace: &str, name: &str) -> Meta {
 
 fn trigger(draw: &mut Random, n: usize, query: &QueryKey, per_pod: bool) -> Trigger {
     let aim = Milli::from_units(UNITS);
-    Trigger {
-        name: format!("t{n}"),
-        query: query.clone(),
-        target: if per_pod {
-            MetricTarget::Value(aim)
-        } else {
-            MetricTarget::AverageValue(aim)
-        },
-        max_age: Span::from_mins(draw.between(2, 3)),
-    }
+    let target = if per_pod {
+        MetricTarget::Value(aim)
+    } else {
+        MetricTarget::AverageValue(aim)
+    };
+    let max_age = Span::from_mins(draw.between(2, 3));
+    Trigger::new(&format!("t{n}"), query.clone(), target, max_age)
 }
 
 fn scaling(draw: &mut Random, namespace: &str, name: &str, target: ObjectRef, triggers: Vec<Trigger>) -> ScalingPolicy {
@@ -198,19 +192,19 @@ fn scaling(draw: &mut Random, namespace: &str, name: &str, target: ObjectRef, tr
             };
         }
     }
+    let min = Replicas::new(u32::try_from(draw.between(1, 3)).unwrap_or(1));
+    let max = Replicas::new(u32::try_from(draw.between(10, 20)).unwrap_or(10));
+    let direction = match draw.below(12) {
+        0 => Direction::UpOnly,
+        1 => Direction::DownOnly,
+        _ => Direction::Both,
+    };
+    let interval = Span::from_secs([15, 30, 60][draw.index(3)]);
+    let meta = meta(PolicyKind::ScalingPolicy, namespace, name);
     ScalingPolicy {
-        meta: meta(PolicyKind::ScalingPolicy, namespace, name),
-        target,
-        min: Replicas::new(u32::try_from(draw.between(1, 3)).unwrap_or(1)),
-        max: Replicas::new(u32::try_from(draw.between(10, 20)).unwrap_or(10)),
-        direction: match draw.below(12) {
-            0 => Direction::UpOnly,
-            1 => Direction::DownOnly,
-            _ => Direction::Both,
-        },
-        interval: Span::from_secs([15, 30, 60][draw.index(3)]),
-        triggers,
+        direction,
         behavior,
+        ..ScalingPolicy::new(meta, target, (min, max), triggers, interval)
     }
 }
 

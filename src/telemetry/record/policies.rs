@@ -360,6 +360,7 @@ fn aim(trigger: &Trigger, current: u32) -> f64 {
     match trigger.target {
         MetricTarget::Value(value) => value.as_f64(),
         MetricTarget::AverageValue(value) => value.as_f64() * f64::from(current),
+        MetricTarget::Utilization(percent) => f64::from(percent) / 100.0,
     }
 }
 

@@ -19,6 +19,9 @@ pub const KWOK: &str = "v0.8.0";
 /// Version of kustomize.
 const KUSTOMIZE: &str = "v5.7.1";
 
+/// Version of metrics-server.
+const METRICS_SERVER: &str = "v0.9.0";
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Binaries {
@@ -28,6 +31,8 @@ pub struct Binaries {
     pub guard: PathBuf,
     /// Fake nodes and pods.
     pub kwok: PathBuf,
+    /// metrics-server, where it was asked for.
+    pub metrics_server: Option<PathBuf>,
 }
 
 /// The programs, built first where they are missing. Several processes may ask at once.
@@ -48,6 +53,7 @@ pub fn ensure() -> Result<Binaries> {
         control_plane: folder.join("control-plane"),
         guard: folder.join("guard"),
         kwok: folder.join("kwok"),
+        metrics_server: None,
     };
     let _lock = lock(&folder)?;
     let version = format!(
@@ -140,12 +146,31 @@ fn control_plane_source() -> PathBuf {
 /// # Errors
 /// Go is missing, or it cannot be built.
 pub fn kustomize() -> Result<PathBuf> {
-    let folder = cache_dir()?.join(format!("kustomize-{KUSTOMIZE}"));
-    let program = folder.join("kustomize");
+    installed(
+        "kustomize",
+        "sigs.k8s.io/kustomize/kustomize/v5",
+        KUSTOMIZE,
+        "half a minute",
+    )
+}
+
+/// metrics-server, built first where it is missing.
+///
+/// # Errors
+/// Go is missing, or it cannot be built.
+pub fn metrics_server() -> Result<PathBuf> {
+    let package = "sigs.k8s.io/metrics-server/cmd/metrics-server";
+    installed("metrics-server", package, METRICS_SERVER, "two minutes")
+}
+
+/// A published program, in a folder of its own.
+fn installed(name: &str, package: &str, version: &str, takes: &str) -> Result<PathBuf> {
+    let folder = cache_dir()?.join(format!("{name}-{version}"));
+    let program = folder.join(name);
     let _lock = lock(&folder)?;
     if !program.exists() {
-        progress(&format!("building kustomize {KUSTOMIZE} (half a minute, once)"));
-        install(&format!("sigs.k8s.io/kustomize/kustomize/v5@{KUSTOMIZE}"), &program)?;
+        progress(&format!("building {name} {version} ({takes}, once)"));
+        install(&format!("{package}@{version}"), &program)?;
     }
     Ok(program)
 }

@@ -2,6 +2,7 @@
 
 mod components;
 mod config;
+mod front_proxy;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::binaries::{self, Binaries};
 use crate::guarded::{Guarded, Spec, tail};
-use crate::{Error, Result, port, wait};
+use crate::{Error, Result, aggregation, port, wait};
 
 pub use components::Component;
 
@@ -28,6 +29,8 @@ pub struct Options {
     pub kwok: bool,
     /// The users whose every request the API server writes to [`Cluster::audit_log`].
     pub audited: Vec<String>,
+    /// Whether metrics-server runs, on what kwok says that pods use (`stages/metrics.yaml`).
+    pub metrics: bool,
 }
 
 impl Default for Options {
@@ -36,6 +39,7 @@ impl Default for Options {
             controller_manager: Vec::new(),
             kwok: true,
             audited: Vec::new(),
+            metrics: false,
         }
     }
 }
@@ -59,9 +63,15 @@ impl Cluster {
     /// A component does not come up; the error has the end of its log.
     pub async fn start(options: Options) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let binaries = tokio::task::spawn_blocking(binaries::ensure)
-            .await
-            .map_err(|e| Error::new("build", e))??;
+        let metrics = options.metrics;
+        let built = tokio::task::spawn_blocking(move || {
+            let mut binaries = binaries::ensure()?;
+            if metrics {
+                binaries.metrics_server = Some(binaries::metrics_server()?);
+            }
+            Ok(binaries)
+        });
+        let binaries = built.await.map_err(|e| Error::new("build", e))??;
         let dir = tempfile::Builder::new().prefix("homeostat-cluster-").tempdir();
         let dir = dir.map_err(|e| Error::new("make a folder", e))?;
         let path = dir.path().to_owned();
@@ -70,8 +80,10 @@ impl Cluster {
             peer: port::free()?,
             api: port::free()?,
             kwok: port::free()?,
+            metrics: port::free()?,
         };
         config::write_keys_and_tokens(&binaries, &path)?;
+        front_proxy::write(&path)?;
         if !options.audited.is_empty() {
             config::write_audit_policy(&path, &options.audited)?;
         }
@@ -105,6 +117,12 @@ impl Cluster {
         self.launch(Component::Scheduler)?;
         if self.options.kwok {
             self.launch(Component::Kwok)?;
+        }
+        if self.options.metrics {
+            self.launch(Component::MetricsServer)?;
+            aggregation::register(&self.client()?, "metrics.k8s.io", "v1beta1", self.ports.metrics)
+                .await
+                .map_err(|e| self.explain(Component::MetricsServer, &e))?;
         }
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client()?, "default");
         wait::until("the default ServiceAccount", Duration::from_mins(1), || async {

@@ -1,6 +1,8 @@
 //! A real Kubernetes control plane, with kwok nodes and Prometheus, for tests and for the demo. Everything listens on
 //! loopback at free ports, and ends with the process that started it, however that ends.
 
+pub mod adapter;
+mod aggregation;
 pub mod binaries;
 pub mod cluster;
 pub mod guarded;
@@ -9,6 +11,7 @@ pub mod port;
 pub mod prometheus;
 pub mod wait;
 
+pub use adapter::Adapter;
 pub use cluster::{Cluster, Component, Options};
 pub use guarded::Guarded;
 pub use prometheus::Prometheus;

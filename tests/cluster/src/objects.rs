@@ -159,7 +159,9 @@ pub fn node(name: &str, cpu: &str, memory: &str, pods: u32) -> String {
 kind: Node
 metadata:
   name: {name}
-  annotations: {{kwok.x-k8s.io/node: fake}}
+  annotations:
+    kwok.x-k8s.io/node: fake
+    metrics.k8s.io/resource-metrics-path: /metrics/nodes/{name}/metrics/resource
   labels: {{kubernetes.io/hostname: {name}, kubernetes.io/os: linux, kubernetes.io/arch: amd64}}
 spec: {{}}
 status:

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod metrics;
+
 use std::time::Duration;
 
 use homeostat_cluster::{Cluster, Component, Options, objects, wait};

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use homeostat::core::engine::Engine;
 use homeostat::core::event::{Event, Outcome};
 use homeostat::core::guard::Safeguard;
-use homeostat::core::names::{ObjectKey, ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
+use homeostat::core::names::{MetricName, ObjectKey, ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use homeostat::core::plan::{Action, Deed, Plan};
 use homeostat::core::policy::{
-    Behavior, Direction, Meta, MetricTarget, Mode, RateKind, RatePolicy, ScalingPolicy, ScalingRules, SelectPolicy,
-    Trigger,
+    Combine, Direction, Fallback, Hold, Idle, InsideTolerance, Meta, MetricTarget, Mode, OnMissing, RateKind,
+    RatePolicy, ResourceName, ScalingPolicy, ScalingRules, SelectPolicy, Trigger,
 };
 use homeostat::core::quantity::{Milli, Replicas};
-use homeostat::core::report::{Detail, Report, ScalingReport};
-use homeostat::core::sample::{QueryError, Reading};
+use homeostat::core::report::{Detail, Report, ScalingHistory, ScalingReport};
+use homeostat::core::sample::{PodUsage, PodValue, QueryError, Reading};
 use homeostat::core::time::{Span, Time};
-use homeostat::core::world::{Condition, LabelSelector, Pod, PodPhase, Status, Target, View, ViewState};
+use homeostat::core::world::{Ask, Condition, LabelSelector, Owner, Pod, PodPhase, Status, Target, View, ViewState};
 
 pub const START: Time = Time::from_secs(1_800_000_000);
 
@@ -28,10 +28,7 @@ pub fn policy_key(name: &str) -> PolicyKey {
 }
 
 pub fn query(trigger: &str) -> QueryKey {
-    QueryKey {
-        server: "main".into(),
-        expr: trigger.into(),
-    }
+    QueryKey::prometheus("main", trigger)
 }
 
 pub fn span(text: &str) -> Span {
@@ -40,32 +37,21 @@ pub fn span(text: &str) -> Span {
 
 /// A policy from 1 to 100 with one trigger `rps` of 100 per replica and the default behaviour.
 pub fn policy(name: &str) -> ScalingPolicy {
-    ScalingPolicy {
-        meta: Meta {
-            key: policy_key(name),
-            uid: Uid(format!("uid-{name}")),
-            generation: 1,
-            created: START,
-            suspend: false,
-            mode: Mode::Enforce,
-        },
-        target: object(),
-        min: Replicas::new(1),
-        max: Replicas::new(100),
-        direction: Direction::Both,
-        interval: Span::from_secs(15),
-        triggers: vec![trigger("rps", MetricTarget::AverageValue(Milli::from_units(100)))],
-        behavior: Behavior::default(),
-    }
+    let meta = Meta {
+        key: policy_key(name),
+        uid: Uid(format!("uid-{name}")),
+        generation: 1,
+        created: START,
+        suspend: false,
+        mode: Mode::Enforce,
+    };
+    let triggers = vec![trigger("rps", MetricTarget::AverageValue(Milli::from_units(100)))];
+    let bounds = (Replicas::new(1), Replicas::new(100));
+    ScalingPolicy::new(meta, object(), bounds, triggers, Span::from_secs(15))
 }
 
 pub fn trigger(name: &str, target: MetricTarget) -> Trigger {
-    Trigger {
-        name: name.into(),
-        query: query(name),
-        target,
-        max_age: Span::from_mins(2),
-    }
+    Trigger::new(name, query(name), target, Span::from_mins(2))
 }
 
 /// Changes a policy by short forms such as `max=10`, `up=Max:4/15s,100%/15s`, `down-window=0s`, `trigger=rps:avg:100`.
@@ -94,23 +80,118 @@ pub fn change(policy: &mut ScalingPolicy, word: &str) {
         "down-window" => policy.behavior.down.stabilization = span(value),
         "up" => rates(&mut policy.behavior.up, value),
         "down" => rates(&mut policy.behavior.down, value),
+        "idle" => {
+            let (replicas, cooldown) = value.split_once('/').unwrap();
+            policy.idle = Some(Idle {
+                replicas: Replicas::new(replicas.parse().unwrap()),
+                cooldown: span(cooldown),
+            });
+        }
+        "step" => policy.step = value.parse().unwrap(),
+        "hold" => {
+            let (replicas, until) = value.split_once('/').unwrap_or((value, ""));
+            policy.hold = Some(Hold {
+                replicas: replicas.parse().ok().map(Replicas::new),
+                reason: "INC-4711".into(),
+                until: (!until.is_empty()).then(|| START + span(until)),
+            });
+        }
+        "release" => policy.hold = None,
+        "min-ready" => policy.behavior.min_ready_percent = value.parse().unwrap(),
+        "converge" => policy.behavior.inside_tolerance = InsideTolerance::Converge,
+        "missing" => policy.triggers[0].on_missing = on_missing(value),
+        "activation" => policy.triggers[0].activation = value.parse().unwrap(),
+        "combine" => {
+            policy.triggers[0].combine = match value {
+                "Sum" => Combine::Sum,
+                "Max" => Combine::Max,
+                "Avg" => Combine::Avg,
+                _ => Combine::Error,
+            }
+        }
         "triggers" => policy.triggers = value.split(',').map(trigger_from).collect(),
         other => panic!("unknown policy setting {other}"),
     }
 }
 
-/// `rps:avg:100` or `queue:value:5`.
+/// `Fallback:6/3`, `Fallback-CurrentReplicasIfHigher:6/3`, `Ignore/3`, `Zero/1`.
+fn on_missing(text: &str) -> OnMissing {
+    let (what, after) = text.split_once('/').unwrap();
+    let after = after.parse().unwrap();
+    let (action, replicas) = what.split_once(':').unwrap_or((what, "0"));
+    let against = match action.split_once('-').map_or("", |(_, against)| against) {
+        "CurrentReplicas" => Fallback::CurrentReplicas,
+        "CurrentReplicasIfHigher" => Fallback::CurrentReplicasIfHigher,
+        "CurrentReplicasIfLower" => Fallback::CurrentReplicasIfLower,
+        _ => Fallback::Static,
+    };
+    match action {
+        "Ignore" => OnMissing::Ignore { after },
+        "Zero" => OnMissing::Zero { after },
+        _ => OnMissing::Fallback {
+            replicas: Replicas::new(replicas.parse().unwrap()),
+            against,
+            after,
+        },
+    }
+}
+
+/// `rps:avg:100`, `queue:value:5`, `busy:share:70`, of the pods' processor time `cpu:usage:70` (percent of the request) or
+/// `cpu:cores:500m`, of a metric of theirs `depth:pods:10`.
 fn trigger_from(text: &str) -> Trigger {
     let parts: Vec<&str> = text.split(':').collect();
     let aim: Milli = parts[2].parse().unwrap();
-    trigger(
-        parts[0],
-        if parts[1] == "value" {
-            MetricTarget::Value(aim)
-        } else {
-            MetricTarget::AverageValue(aim)
+    let percent = || MetricTarget::Utilization(u32::try_from(aim.ceil_units()).unwrap());
+    let target = match parts[1] {
+        "value" => MetricTarget::Value(aim),
+        "share" | "usage" => percent(),
+        _ => MetricTarget::AverageValue(aim),
+    };
+    let mut made = trigger(parts[0], target);
+    if matches!(parts[1], "usage" | "cores" | "pods") {
+        made.query = per_pod_query(parts[1]);
+    }
+    if matches!(parts[1], "usage" | "cores") {
+        made.resource = Some(ResourceName {
+            name: "cpu".into(),
+            container: None,
+        });
+    }
+    made
+}
+
+/// What is asked about the pods.
+fn per_pod_query(kind: &str) -> QueryKey {
+    match kind {
+        "pods" => QueryKey::Pods {
+            target: object(),
+            metric: MetricName::default(),
         },
-    )
+        _ => QueryKey::Resources { target: object() },
+    }
+}
+
+/// `usage/500m,250m,-` is what pods 0, 1, … use, and `pods/3,5` a metric of theirs; `-` of one is missing.
+fn per_pod_reading(kind: &str, list: &str, now: Time) -> Reading {
+    let window = Span::from_secs(15);
+    let values = list.split(',').enumerate().filter(|(_, text)| *text != "-");
+    let values = values.map(|(i, text)| (format!("web-{i}"), text.parse::<Milli>().unwrap()));
+    if kind == "pods" {
+        let pods = values.map(|(pod, value)| PodValue {
+            pod,
+            at: now,
+            window,
+            value,
+        });
+        return Reading::PodValues { pods: pods.collect() };
+    }
+    let pods = values.map(|(pod, value)| PodUsage {
+        pod,
+        at: now,
+        window,
+        containers: BTreeMap::from([("app".to_owned(), BTreeMap::from([("cpu".to_owned(), value)]))]),
+    });
+    Reading::PodUsage { pods: pods.collect() }
 }
 
 /// `Max:4/15s,100%/15s`, `Disabled`.
@@ -144,7 +225,13 @@ fn rate(text: &str) -> RatePolicy {
 pub fn reading(text: &str, now: Time) -> Reading {
     match text {
         "empty" => Reading::Empty,
-        "many" => Reading::Many { series: 3 },
+        "many" => Reading::Many {
+            series: 3,
+            sum: Milli::from_units(900),
+            highest: Milli::from_units(500),
+            sampled_at: now,
+            warning: None,
+        },
         "NaN" => Reading::NotFinite { text: "NaN".into() },
         "failed" => Reading::Failed {
             error: QueryError::Timeout,
@@ -176,10 +263,22 @@ pub fn pod(index: u32, ready: bool) -> Pod {
         key: ObjectKey::new("shop", format!("web-{index}")),
         uid: Uid(format!("pod-{index}")),
         labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
+        owner: Some(Owner {
+            api_version: "apps/v1".into(),
+            kind: "ReplicaSet".into(),
+            name: "web-5d4f8c7b9".into(),
+            uid: Uid("replicaset".into()),
+        }),
+        started: Some(START - Span::from_mins(60)),
+        asks: vec![Ask {
+            container: "app".into(),
+            sidecar: false,
+            requests: BTreeMap::from([("cpu".to_owned(), Milli::from_units(1))]),
+        }],
         phase: PodPhase::Running,
         ready: Some(Condition {
             status: if ready { Status::True } else { Status::False },
-            since: START,
+            since: START - Span::from_mins(60),
             reason: String::new(),
         }),
         ..Pod::default()
@@ -250,7 +349,7 @@ impl Bench {
     pub fn add(&mut self, policy: ScalingPolicy) {
         self.observe(Event::ScalingPolicy {
             policy: Box::new(policy),
-            history: Vec::new(),
+            history: ScalingHistory::default(),
         });
     }
 
@@ -272,11 +371,11 @@ impl Bench {
     }
 
     pub fn sample(&mut self, trigger: &str, text: &str) {
-        let reading = reading(text, self.now);
-        self.observe(Event::Sample {
-            query: query(trigger),
-            reading,
-        });
+        let (query, reading) = match text.split_once('/') {
+            Some((kind, list)) => (per_pod_query(kind), per_pod_reading(kind, list, self.now)),
+            None => (query(trigger), reading(text, self.now)),
+        };
+        self.observe(Event::Sample { query, reading });
     }
 
     pub fn replicas(&self) -> u32 {

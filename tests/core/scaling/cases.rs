@@ -6,7 +6,7 @@ use homeostat::core::event::{Event, Outcome};
 use homeostat::core::plan::{Action, Plan};
 use homeostat::core::policy::ScalingPolicy;
 use homeostat::core::quantity::Replicas;
-use homeostat::core::report::ScaleEvent;
+use homeostat::core::report::{ScaleEvent, ScalingHistory};
 use homeostat::core::world::ViewState;
 
 use super::bench::{Answer, Bench, START, arrow, change, pod, policy, policy_key, span};
@@ -69,7 +69,10 @@ impl Runner {
         self.policies.push(new.clone());
         self.bench.observe(Event::ScalingPolicy {
             policy: Box::new(new),
-            history,
+            history: ScalingHistory {
+                scale_events: history,
+                ..ScalingHistory::default()
+            },
         });
     }
 
@@ -208,7 +211,10 @@ impl Runner {
                 expected,
             ),
             "history" => equal(
-                self.bench.scaling(policy).map_or(0, |s| s.history.len()).to_string(),
+                self.bench
+                    .scaling(policy)
+                    .map_or(0, |s| s.history.scale_events.len())
+                    .to_string(),
                 expected,
             ),
             "says" => {

@@ -17,6 +17,7 @@ use homeostat::core::policy::{
     Consolidation, Meta, Mode, NodePool, NodePoolPolicy, NodeTemplate, ProviderKind, ScalingPolicy,
 };
 use homeostat::core::quantity::{Milli, Replicas};
+use homeostat::core::report::ScalingHistory;
 use homeostat::core::sample::Reading;
 use homeostat::core::time::{Span, Time};
 use homeostat::core::world::{Condition, LabelSelector, Node, POOL_LABEL, Status, Target, View, ViewState};
@@ -166,7 +167,7 @@ impl Exercise {
     fn observe_policy(&mut self, policy: ScalingPolicy) {
         self.observe(Event::ScalingPolicy {
             policy: Box::new(policy),
-            history: Vec::new(),
+            history: ScalingHistory::default(),
         });
     }
 

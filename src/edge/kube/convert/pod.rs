@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::requests::requests;
+use super::requests::{asks, requests};
 use super::{controller, labels, opt_time, status, time, uid};
 use crate::core::names::ObjectKey;
 use crate::core::world::{Condition, Container, Exit, Pod, PodPhase, Toleration};
@@ -31,6 +31,7 @@ pub fn pod(pod: &core::Pod) -> Pod {
     if let Some(spec) = &pod.spec {
         result.node = spec.node_name.clone().filter(|name| !name.is_empty());
         result.requests = requests(spec);
+        (result.asks, result.pod_asks) = asks(spec);
         result.node_selector = labels(spec.node_selector.as_ref());
         result.tolerations = spec.tolerations.iter().flatten().map(toleration).collect();
         result.gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
@@ -43,6 +44,7 @@ pub fn pod(pod: &core::Pod) -> Pod {
 }
 
 fn fill_status(result: &mut Pod, seen: &core::PodStatus) {
+    result.started = opt_time(seen.start_time.as_ref());
     result.phase = match seen.phase.as_deref() {
         Some("Running") => PodPhase::Running,
         Some("Succeeded") => PodPhase::Succeeded,

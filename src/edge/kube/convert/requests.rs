@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::core::quantity::{Milli, Resources};
+use crate::core::world::Ask;
 
 /// The pod's requests; it always takes room for one pod.
 pub(super) fn requests(spec: &PodSpec) -> Resources {
@@ -46,6 +47,31 @@ pub(super) fn requests(spec: &PodSpec) -> Resources {
     }
     total.pods = 1;
     total
+}
+
+/// What each container and sidecar asks for, and the pod as a whole.
+pub(super) fn asks(spec: &PodSpec) -> (Vec<Ask>, Option<BTreeMap<String, Milli>>) {
+    let ask = |container: &Container, sidecar| Ask {
+        container: container.name.clone(),
+        sidecar,
+        requests: container
+            .resources
+            .as_ref()
+            .and_then(|r| r.requests.as_ref())
+            .map(amounts)
+            .unwrap_or_default(),
+    };
+    let sidecars = spec.init_containers.iter().flatten();
+    let sidecars = sidecars.filter(|c| c.restart_policy.as_deref() == Some("Always"));
+    let all = spec.containers.iter().map(|c| ask(c, false));
+    let all = all.chain(sidecars.map(|c| ask(c, true))).collect();
+    let whole = spec.resources.as_ref().and_then(|r| r.requests.as_ref()).map(amounts);
+    (all, whole)
+}
+
+fn amounts(list: &BTreeMap<String, Quantity>) -> BTreeMap<String, Milli> {
+    let read = |(name, quantity): (&String, &Quantity)| Some((name.clone(), quantity.0.parse().ok()?));
+    list.iter().filter_map(read).collect()
 }
 
 /// A list of resources by name; what is not a quantity counts as zero (the API server stores no such thing).

@@ -7,7 +7,7 @@ use homeostat_cluster::{Cluster, Options, Result, binaries, objects};
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
-        Some("build") => binaries::ensure().map(|_| ()),
+        Some("build") => binaries::ensure().and(binaries::metrics_server()).map(|_| ()),
         Some("up") => up().await,
         _ => {
             eprintln!("usage: homeostat-cluster build | up");

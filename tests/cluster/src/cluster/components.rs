@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::Options;
+use super::{Options, front_proxy};
 use crate::binaries::Binaries;
 
 /// A component of the control plane.
@@ -19,6 +19,8 @@ pub enum Component {
     Scheduler,
     /// kwok.
     Kwok,
+    /// metrics-server, where it was asked for.
+    MetricsServer,
 }
 
 /// The ports of a cluster.
@@ -28,6 +30,7 @@ pub(super) struct Ports {
     pub peer: u16,
     pub api: u16,
     pub kwok: u16,
+    pub metrics: u16,
 }
 
 impl Component {
@@ -40,6 +43,7 @@ impl Component {
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
             Self::Kwok => "kwok",
+            Self::MetricsServer => "metrics-server",
         }
     }
 
@@ -79,32 +83,59 @@ impl Component {
                 "--kube-api-qps=1000".into(),
                 "--kube-api-burst=2000".into(),
             ],
-            Self::Kwok => {
-                let stages = concat!(env!("CARGO_MANIFEST_DIR"), "/stages");
-                let mut flags = vec![
-                    format!("--kubeconfig={}", file("kwok.kubeconfig")),
-                    "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".into(),
-                    "--node-lease-duration-seconds=40".into(),
-                    format!("--server-address=127.0.0.1:{}", ports.kwok),
-                ];
-                for stage in ["node", "node-chaos", "pod", "pod-chaos"] {
-                    flags.push(format!("--config={stages}/{stage}.yaml"));
-                }
-                flags
-            }
+            Self::Kwok => kwok(dir, ports, options),
+            Self::MetricsServer => metrics_server(dir, ports),
         };
-        let program = if self == Self::Kwok {
-            &binaries.kwok
-        } else {
-            &binaries.control_plane
+        let mut command = match self {
+            Self::Kwok => vec![binaries.kwok.clone().into()],
+            Self::MetricsServer => vec![binaries.metrics_server.clone().unwrap_or_default().into()],
+            _ => vec![binaries.control_plane.clone().into(), self.name().into()],
         };
-        let mut command = vec![program.into()];
-        if self != Self::Kwok {
-            command.push(self.name().into());
-        }
         command.extend(flags.into_iter().map(OsString::from));
         command
     }
+}
+
+fn kwok(dir: &Path, ports: Ports, options: &Options) -> Vec<String> {
+    let stages = concat!(env!("CARGO_MANIFEST_DIR"), "/stages");
+    let mut flags = vec![
+        format!("--kubeconfig={}", dir.join("kwok.kubeconfig").display()),
+        "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".into(),
+        "--node-lease-duration-seconds=40".into(),
+        format!("--server-address=127.0.0.1:{}", ports.kwok),
+    ];
+    for stage in ["node", "node-chaos", "pod", "pod-chaos"] {
+        flags.push(format!("--config={stages}/{stage}.yaml"));
+    }
+    if options.metrics {
+        // The one address of every node is where kwok serves what it measures.
+        flags.push("--node-ip=127.0.0.1".into());
+        flags.push(format!("--config={stages}/metrics.yaml"));
+    }
+    flags
+}
+
+fn metrics_server(dir: &Path, ports: Ports) -> Vec<String> {
+    let kubeconfig = dir.join("metrics-server.kubeconfig");
+    let mut flags = [
+        "--kubeconfig",
+        "--authentication-kubeconfig",
+        "--authorization-kubeconfig",
+    ]
+    .map(|flag| format!("{flag}={}", kubeconfig.display()))
+    .to_vec();
+    flags.extend([
+        "--bind-address=127.0.0.1".into(),
+        format!("--secure-port={}", ports.metrics),
+        format!("--cert-dir={}", dir.join("metrics-server").display()),
+        format!("--kubelet-port={}", ports.kwok),
+        "--kubelet-preferred-address-types=InternalIP".into(),
+        "--kubelet-insecure-tls".into(),
+        // The shortest that it takes; a request must fit in nine tenths of it.
+        "--metric-resolution=10s".into(),
+        "--kubelet-request-timeout=5s".into(),
+    ]);
+    flags
 }
 
 fn etcd(dir: &Path, ports: Ports) -> Vec<String> {
@@ -117,7 +148,7 @@ fn etcd(dir: &Path, ports: Ports) -> Vec<String> {
 
 fn api_server(dir: &Path, ports: Ports) -> Vec<String> {
     let file = |name: &str| dir.join(name).display().to_string();
-    vec![
+    let mut flags = vec![
         format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
         "--bind-address=127.0.0.1".into(),
         format!("--secure-port={}", ports.api),
@@ -133,5 +164,7 @@ fn api_server(dir: &Path, ports: Ports) -> Vec<String> {
         "--profiling=false".into(),
         "--max-requests-inflight=1000".into(),
         "--max-mutating-requests-inflight=1000".into(),
-    ]
+    ];
+    flags.extend(front_proxy::flags(dir));
+    flags
 }

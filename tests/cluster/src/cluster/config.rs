@@ -12,17 +12,19 @@ use crate::{Error, Result};
 
 /// Who may speak to the API server from outside, with which token. The components have the rights that Kubernetes' own
 /// bootstrap roles give them.
-pub(super) const IDENTITIES: [(&str, &str); 4] = [
+pub(super) const IDENTITIES: [(&str, &str); 5] = [
     ("admin", "token-admin"),
     ("controller-manager", "token-controller-manager"),
     ("scheduler", "token-scheduler"),
     ("kwok", "token-kwok"),
+    ("metrics-server", "token-metrics-server"),
 ];
 
 const TOKENS: &str = r#"token-admin,admin,admin,"system:masters"
 token-controller-manager,system:kube-controller-manager,system:kube-controller-manager
 token-scheduler,system:kube-scheduler,system:kube-scheduler
 token-kwok,kwok,kwok,"system:masters"
+token-metrics-server,metrics-server,metrics-server,"system:masters"
 "#;
 
 pub(super) fn write_keys_and_tokens(binaries: &Binaries, dir: &Path) -> Result<()> {
