@@ -2,5 +2,6 @@
 
 mod bench;
 mod cases;
+mod hpa;
 mod laws;
 mod safeguards;

@@ -105,24 +105,25 @@ fn may_be_pod_level(resource: &str) -> bool {
 }
 
 /// `PodRequests`: the pod's own request where it has one, or else what its containers need at most at any time; and overhead.
+/// Sums are exact, and cut to 64 bits at the end.
 fn pod_level(pod: &Pod, own: &Requests, resource: &str) -> Result<i64, MetricError> {
-    let request = if may_be_pod_level(resource) && own.contains_key(resource) {
-        own.get(resource).copied()
-    } else {
-        at_most(pod, resource)
-    };
-    let overhead = pod.overhead.as_ref().and_then(|o| o.get(resource)).copied();
-    add(request, overhead).ok_or_else(|| MetricError::NoPodRequest {
-        pod: pod.name.clone(),
-        resource: resource.into(),
-    })
+    let of = |requests: &Requests| requests.get(resource).map(|milli| i128::from(*milli));
+    let request = of(own)
+        .filter(|_| may_be_pod_level(resource))
+        .or_else(|| at_most(pod, of));
+    let overhead = pod.overhead.as_ref().and_then(of);
+    add(request, overhead)
+        .map(|sum| sum as i64)
+        .ok_or_else(|| MetricError::NoPodRequest {
+            pod: pod.name.clone(),
+            resource: resource.into(),
+        })
 }
 
 /// `AggregateContainerRequests`: of the containers with all sidecars, or of an init container with the sidecars before it.
-fn at_most(pod: &Pod, resource: &str) -> Option<i64> {
-    let of = |requests: &Requests| requests.get(resource).copied();
-    let containers = pod.containers.iter().fold(None, |sum, c| add(sum, of(&c.requests)));
-    let (mut running, mut sidecars, mut starting) = (containers, None, None);
+fn at_most(pod: &Pod, of: impl Fn(&Requests) -> Option<i128>) -> Option<i128> {
+    let mut running = pod.containers.iter().fold(None, |sum, c| add(sum, of(&c.requests)));
+    let (mut sidecars, mut starting) = (None, None);
     for container in &pod.init_containers {
         let own = of(&container.requests);
         let meanwhile = add(sidecars, own);
@@ -136,9 +137,9 @@ fn at_most(pod: &Pod, resource: &str) -> Option<i64> {
 }
 
 /// The sum of what is there.
-fn add(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+fn add(a: Option<i128>, b: Option<i128>) -> Option<i128> {
     match (a, b) {
-        (Some(a), Some(b)) => Some(a.wrapping_add(b)),
+        (Some(a), Some(b)) => Some(a + b),
         _ => a.or(b),
     }
 }

@@ -14,7 +14,7 @@ pub struct Quantity {
     small: bool,
 }
 
-/// A text that is no quantity, or one of more than some thirty digits.
+/// A text that is no quantity, or one beyond 10²⁹, which Kubernetes still reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a quantity such as 250m, 1.5 or 2Gi")]
 pub struct ParseQuantityError {
@@ -49,7 +49,7 @@ impl Quantity {
             return match u32::try_from(shift) {
                 Ok(up) => times_ten(self.value, up)
                     .and_then(|v| i64::try_from(v).ok())
-                    .unwrap_or(0),
+                    .unwrap_or_else(|| overflown(self.value as i64, up)),
                 Err(_) => away_from_zero(self.value, shift.unsigned_abs()) as i64,
             };
         }
@@ -120,27 +120,40 @@ fn parse(text: &str) -> Option<Quantity> {
             small: true,
         });
     }
-    let (mut value, mut scale, binary) = match suffix {
-        Suffix::Ten(exponent) => (magnitude, scale + exponent, false),
-        Suffix::Two(exponent) => (magnitude.checked_mul(1 << exponent)?, scale, true),
+    let number = text.split(|c: char| c.is_ascii_alphabetic()).next().unwrap_or_default();
+    if !number.contains(|c: char| c.is_ascii_digit()) {
+        // The original takes a suffix alone for nothing at all, but only in 64 bits.
+        return None;
+    }
+    let (value, scale) = match suffix {
+        Suffix::Ten(exponent) => (billionths(magnitude, scale + exponent)?, -9),
+        Suffix::Two(exponent) => {
+            // Capped. What does not even fit in 128 bits is far above.
+            let most = i128::from(i64::MAX);
+            let value = magnitude
+                .checked_mul(1 << exponent)
+                .and_then(|value| billionths(value, scale));
+            match value.filter(|value| times_ten(most, 9).is_some_and(|most| *value <= most)) {
+                Some(value) => (value, -9),
+                None if scale >= -18 => (most, 0),
+                None => return None,
+            }
+        }
     };
-    if value != 0 {
-        // Never finer than billionths; a decimal always gets exactly nine places.
-        value = match u32::try_from(scale + 9) {
-            Ok(up) => times_ten(value, up)?,
-            Err(_) => away_from_zero(value, (scale + 9).unsigned_abs()),
-        };
-        scale = -9;
-    }
-    let most = i128::from(i64::MAX);
-    if binary && value > times_ten(most, 9)? {
-        (value, scale) = (most, 0);
-    }
     Some(Quantity {
         value: sign * value,
-        scale,
+        // Nothing is kept as nothing.
+        scale: if value == 0 { 0 } else { scale },
         small: false,
     })
+}
+
+/// Never finer than that; a decimal always gets exactly nine places. Rounded away from zero.
+fn billionths(value: i128, scale: i32) -> Option<i128> {
+    match u32::try_from(scale + 9) {
+        Ok(up) => times_ten(value, up),
+        Err(_) => Some(away_from_zero(value, (scale + 9).unsigned_abs())),
+    }
 }
 
 /// The number in 64 bits, where the original expects it to fit, and it does.
@@ -189,6 +202,14 @@ fn times_ten(value: i128, power: u32) -> Option<i128> {
         return Some(0);
     }
     value.checked_mul(10_i128.checked_pow(power)?)
+}
+
+/// What `positiveScaleInt64` leaves of a product that does not fit, its caller not asking whether it did.
+const fn overflown(value: i64, power: u32) -> i64 {
+    match power {
+        1 | 2 | 3 | 6 | 9 => value.wrapping_mul(10_i64.pow(power)),
+        _ => 0,
+    }
 }
 
 /// Divided by ten to this power, rounded away from zero.

@@ -77,7 +77,7 @@ func answer(line []byte) (result any) {
 
 // Number is what a text is read as.
 type Number struct {
-	Valid bool `json:"valid"`
+	Valid bool  `json:"valid"`
 	Milli int64 `json:"milli"`
 	// Float is of the text as it stands, Stored of the text that the API server makes of it. As texts, since readers of JSON
 	// are not exact to the last bit.
