@@ -3,6 +3,7 @@
 
 mod command;
 mod numbers;
+mod same;
 
 use std::path::{Path, PathBuf};
 

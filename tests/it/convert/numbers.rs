@@ -71,7 +71,7 @@ fn rules(default: ScalingRules) -> impl Strategy<Value = (Value, ScalingRules)> 
 }
 
 /// `behavior`: absent, partly or wholly there.
-fn behavior() -> impl Strategy<Value = (Option<Value>, Behavior)> {
+pub(super) fn behavior() -> impl Strategy<Value = (Option<Value>, Behavior)> {
     let default = Behavior::default();
     let (up, down) = (rules(default.up.clone()), rules(default.down.clone()));
     let there = (proptest::option::of(up), proptest::option::of(down)).prop_map(|(up, down)| {
@@ -152,7 +152,13 @@ proptest! {
         }
         let policy = convert_to_core(&json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": spec}));
         prop_assert_eq!((policy.min.get(), policy.max.get()), (min.unwrap_or(1), max));
-        prop_assert_eq!(policy.behavior, behavior);
+        // The last bit of a tolerance is as the HorizontalPodAutoscaler computes it.
+        let mut arrived = policy.behavior;
+        for (arrived, wanted) in [(&mut arrived.up, &behavior.up), (&mut arrived.down, &behavior.down)] {
+            prop_assert!((arrived.tolerance - wanted.tolerance).abs() < 1e-12);
+            arrived.tolerance = wanted.tolerance;
+        }
+        prop_assert_eq!(arrived, behavior);
         let compat = if written.is_some() { Compat::HpaV2 } else { Compat::HpaV2WithoutBehavior };
         prop_assert_eq!(policy.compat, compat);
         let aims: Vec<MetricTarget> = policy.triggers.iter().map(|t| t.target).collect();
