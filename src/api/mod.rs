@@ -19,6 +19,7 @@ pub mod rules;
 pub mod scalar;
 pub mod scaling_behavior;
 pub mod scaling_policy;
+pub mod scaling_schedule;
 pub mod scaling_status;
 pub mod scaling_trigger;
 

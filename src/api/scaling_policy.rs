@@ -9,6 +9,7 @@ use super::common::Mode;
 use super::rules;
 use super::scalar::DurationText;
 use super::scaling_behavior::Behavior;
+use super::scaling_schedule::Schedule;
 use super::scaling_status::ScalingPolicyStatus;
 use super::scaling_trigger::Trigger;
 use crate::core::time::Time;
@@ -62,6 +63,10 @@ use crate::core::time::Time;
         "!has(self.maxReplicas) || self.maxReplicas >= (has(self.minReplicas) ? self.minReplicas : 1)",
         "maxReplicas must be at least minReplicas (1 where it is omitted); raise maxReplicas or lower minReplicas",
     ).field_path(".maxReplicas"),
+    validation = rules::rule(
+        "has(self.triggers) && self.triggers.size() > 0 || has(self.schedules) && self.schedules.size() > 0",
+        "at least one trigger or schedule is needed",
+    ).field_path(".triggers"),
     validation = rules::rule(
         "!has(self.idle) || self.idle.replicas < (has(self.minReplicas) && self.minReplicas > 1 ? self.minReplicas : 1)",
         "idle.replicas must be below minReplicas (below 1 where that is 0 or omitted)",
@@ -122,11 +127,24 @@ pub struct ScalingPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::duration("1s", "1h"))]
     pub interval: Option<DurationText>,
-    /// What the replicas follow. Each trigger proposes a number of replicas, and the highest proposal counts. 1 to 32,
-    /// their names distinct.
-    #[schemars(length(min = 1, max = 32))]
+    /// What the replicas follow. Each trigger proposes a number of replicas, and the highest proposal counts. At most 32,
+    /// their names distinct. Default: none, which needs schedules; then there are as many replicas as minReplicas says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub triggers: Vec<Trigger>,
+    /// What the triggers ask for together: one CEL expression over their proposals by name (a hyphen is an underscore), such
+    /// as `max(rps, cpu) + 1`; `values.rps` is what a trigger measured, `current`, `ready`, `min` and `max` are replicas, and
+    /// `rps.orValue(3)` says what counts where a trigger has no data. At most 1024 characters. Default: the highest proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub formula: Option<String>,
+    /// Other bounds and targets at certain times. Where several are in force, the last one that says something counts. At
+    /// most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub schedules: Vec<Schedule>,
     /// How fast and how steadily it scales, as in the HorizontalPodAutoscaler (autoscaling/v2), with the same defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<Behavior>,

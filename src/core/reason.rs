@@ -110,6 +110,8 @@ reasons! {
     Ignored,
     /// A trigger has had no data for so long that its policy takes it for zero.
     CountsAsZero,
+    /// The policy's formula gives no number of replicas.
+    FormulaFailed,
     /// There are no pods to measure.
     NoPods,
     /// The pods do not say how much they request, so that there is nothing to compare their usage with.

@@ -53,6 +53,7 @@ pub fn same(input: &Input, ours: &Answer, theirs: &Value) -> Result<(), String> 
     history(input, ours, theirs.history)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "what is compared is often made for it")]
 fn equal<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, theirs: T) -> Result<(), String> {
     if ours == theirs {
         Ok(())

@@ -30,7 +30,9 @@ fn plan_gives_the_same_answers() {
         let snapshot = serde_json::from_value(document.clone()).unwrap();
         let answer = plan::answer(&snapshot, None, None);
         let told = answer.policies.first();
-        let desired = told.and_then(|told| told.desired).map(|n| n.as_i32());
+        let desired = told
+            .and_then(|told| told.desired)
+            .map(homeostat::core::quantity::Replicas::as_i32);
         // What the API server would refuse to write is not wanted.
         let wanted = if ours.desired < 0 { input.replicas } else { ours.desired };
         assert!(

@@ -1,6 +1,7 @@
 //! ScalingPolicy.
 
 mod behavior;
+mod schedule;
 mod trigger;
 
 pub(crate) use trigger::selector_text;
@@ -13,6 +14,7 @@ use crate::core::names::{ObjectRef, PolicyKind};
 use crate::core::policy as core;
 use crate::core::quantity::Replicas;
 use crate::core::report::{ScaleEvent, ScalingHistory};
+use crate::core::scaling::formula::Formula;
 use crate::core::time::Span;
 
 const MOST_REPLICAS: u32 = i32::MAX as u32;
@@ -46,8 +48,9 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
             interval,
         )?);
     }
-    if triggers.is_empty() {
-        return Err(Invalid::new("spec.triggers", "at least one trigger is needed"));
+    if triggers.is_empty() && spec.schedules.is_empty() {
+        let problem = "at least one trigger or schedule is needed";
+        return Err(Invalid::new("spec.triggers", problem));
     }
     let bounds = (Replicas::new(min), Replicas::new(max));
     let policy = core::ScalingPolicy {
@@ -66,6 +69,8 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
         step: step(spec, min, max)?,
         readiness: readiness(spec.readiness.as_ref())?,
         hold: hold(spec, max)?,
+        formula: formula(spec)?,
+        schedules: schedule::convert(&spec.schedules, &triggers)?,
         ..core::ScalingPolicy::new(meta, target, bounds, triggers, interval)
     };
     let remembered = object.status.iter().flat_map(|s| &s.scale_events);
@@ -98,6 +103,13 @@ fn idle(spec: &api::ScalingPolicySpec, min: u32) -> Result<Option<core::Idle>, I
         replicas: Replicas::new(replicas),
         cooldown,
     }))
+}
+
+fn formula(spec: &api::ScalingPolicySpec) -> Result<Option<Formula>, Invalid> {
+    let Some(text) = &spec.formula else { return Ok(None) };
+    let names: Vec<String> = spec.triggers.iter().map(|trigger| trigger.name.clone()).collect();
+    let formula = Formula::parse(text, &names).map_err(|e| Invalid::new("spec.formula", e))?;
+    Ok(Some(formula))
 }
 
 fn step(spec: &api::ScalingPolicySpec, min: u32, max: u32) -> Result<u32, Invalid> {

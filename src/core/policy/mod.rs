@@ -4,6 +4,7 @@ mod behavior;
 mod healing;
 mod nodes;
 mod scaling;
+pub mod schedule;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub use behavior::{Behavior, InsideTolerance, RateKind, RatePolicy, ScalingRules
 pub use healing::{Budget, Cause, HealingPolicy, HealingRule, PodSymptom, Remedy, RemedyAction, Share};
 pub use nodes::{Consolidation, NodePool, NodePoolPolicy, NodeTemplate, ProviderKind};
 pub use scaling::{Compat, Direction, Hold, Idle, Readiness, ScalingPolicy};
+pub use schedule::Schedule;
 pub use trigger::{Combine, Fallback, MetricTarget, OnMissing, ResourceName, Trigger};
 
 /// What every policy has.

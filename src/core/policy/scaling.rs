@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Meta;
 use super::behavior::Behavior;
+use super::schedule::Schedule;
 use super::trigger::Trigger;
 use crate::core::names::ObjectRef;
 use crate::core::quantity::Replicas;
+use crate::core::scaling::formula::Formula;
 use crate::core::time::{Span, Time};
 
 /// Scales one target between bounds by triggers.
@@ -26,7 +28,7 @@ pub struct ScalingPolicy {
     pub direction: Direction,
     /// How often the triggers are asked and the decision is made; 1 s to 1 h.
     pub interval: Span,
-    /// At least one, with distinct names.
+    /// With distinct names; without any there are as many replicas as the lower bound says.
     pub triggers: Vec<Trigger>,
     /// How fast and how steadily.
     pub behavior: Behavior,
@@ -45,6 +47,12 @@ pub struct ScalingPolicy {
     /// Somebody wants the replicas to stay as they are, or to be so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// What the triggers ask for together; `None`: the highest proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<Formula>,
+    /// Other bounds and targets at certain times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
 }
 
 impl ScalingPolicy {
@@ -71,6 +79,8 @@ impl ScalingPolicy {
             step: 1,
             readiness: Readiness::default(),
             hold: None,
+            formula: None,
+            schedules: Vec::new(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What all triggers together ask for: missing data, what counts instead of them, and whether there is anything to do.
 
+use super::formula::{Formula, FormulaInputs, FormulaValue};
 use super::gather::Gap;
 use super::memory::Memory;
 use super::propose::{Proposal, Said, measures_pods, propose};
-use crate::core::policy::{Fallback, OnMissing, Trigger};
+use crate::core::policy::{Fallback, OnMissing, ScalingPolicy, Trigger};
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::reason::Reason;
 use crate::core::time::Time;
@@ -91,6 +92,49 @@ pub fn combine(all: &[Said], current: Replicas, trusting: bool) -> Combined {
     }
 }
 
+/// What the policy's formula asks for; and why, where it asks for nothing. Values that may be incomplete never scale down by
+/// it. What it says of missing values is what the policy wants.
+pub(super) fn by_formula(
+    formula: &Formula,
+    policy: &ScalingPolicy,
+    said: &[Said],
+    current: Replicas,
+    ready: u32,
+) -> (Combined, Option<String>) {
+    let proposals: Vec<_> = said.iter().map(|s| s.proposal.map(|n| f64::from(n.get()))).collect();
+    let values: Vec<_> = said
+        .iter()
+        .map(|s| s.datum.as_ref().ok().map(|datum| datum.value.as_f64()))
+        .collect();
+    let inputs = FormulaInputs {
+        proposals: &proposals,
+        values: &values,
+        current: current.get(),
+        ready,
+        min: policy.min.get(),
+        max: policy.max.get(),
+    };
+    let hold = |reason, highest| Combined::Hold { reason, highest };
+    let partial = said.iter().any(|s| s.datum.as_ref().is_ok_and(|d| d.warning.is_some()));
+    let waiting = said.iter().any(|s| s.reason == Reason::NotSampledYet);
+    match formula.evaluate(&inputs) {
+        Ok(FormulaValue::Replicas(n)) if n < current && partial => (hold(Reason::DataMissing, Some(n)), None),
+        // What has not been asked yet is about to be answered.
+        Ok(FormulaValue::Replicas(n)) if n < current && waiting => (hold(Reason::NotSampledYet, Some(n)), None),
+        Ok(FormulaValue::Replicas(n)) => (Combined::Recommend(n), None),
+        Ok(FormulaValue::Missing { names }) => {
+            let reason = if waiting {
+                Reason::NotSampledYet
+            } else {
+                Reason::DataMissing
+            };
+            let problem = format!("the formula needs what is missing: {}", names.join(", "));
+            (hold(reason, None), Some(problem))
+        }
+        Err(error) => (hold(Reason::FormulaFailed, None), Some(error.to_string())),
+    }
+}
+
 /// Whether there is anything to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
@@ -104,7 +148,8 @@ pub(super) enum Activity {
 
 /// Triggers that measure pods are not asked: while there are none they know nothing.
 pub(super) fn activity(triggers: &[Trigger], said: &[Said]) -> Activity {
-    let mut known = false;
+    // Without triggers there is only what schedules say.
+    let mut known = triggers.is_empty();
     let mut unknown = false;
     for (trigger, said) in triggers.iter().zip(said) {
         match said.active {

@@ -69,6 +69,8 @@ fn blind(current: Replicas, triggers: usize, gap: &Gap) -> Course {
         stabilized: current,
         desired: current,
         limited_by: Some(Reason::DataMissing),
+        schedules: Vec::new(),
+        problem: None,
     }
 }
 
@@ -326,6 +328,8 @@ fn course(answer: &hpa::Answer, current: Replicas, data: Vec<Result<Datum, Gap>>
         stabilized,
         desired,
         limited_by,
+        schedules: Vec::new(),
+        problem: None,
     }
 }
 

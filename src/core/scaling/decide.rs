@@ -1,6 +1,6 @@
 //! How many replicas are wanted: hold, bounds, idle size, windows, rate limits, steps, in this order.
 
-use super::combine::{Activity, Combined, activity, combine};
+use super::combine::{Activity, Combined, activity, by_formula, combine};
 use super::compat;
 use super::limit::Limits;
 use super::memory::Memory;
@@ -29,6 +29,10 @@ pub(super) struct Course {
     pub desired: Replicas,
     /// What changed the recommendation last: a window, a limit, a bound, missing data.
     pub limited_by: Option<Reason>,
+    /// The policy's schedules whose windows are open.
+    pub schedules: Vec<String>,
+    /// Why the formula has no value.
+    pub problem: Option<String>,
 }
 
 impl Course {
@@ -67,7 +71,15 @@ pub(super) fn decide(state: &State, now: Time, memory: &mut Memory, target: &Tar
     let current = target.replicas;
     let policy = &memory.policy;
     memory.windows.seed(now, current, &policy.behavior, policy.interval);
-    let combined = combine(&said, current, !state.guard.on(Safeguard::HoldOnMissingData));
+    let trusting = !state.guard.on(Safeguard::HoldOnMissingData);
+    let (combined, problem) = match &policy.formula {
+        Some(formula) if !trusting => {
+            let ready = pods::own_pods(state, policy, target).map_or(current.get(), |own| pods::count_ready(&own));
+            by_formula(formula, policy, &said, current, ready)
+        }
+        _ if policy.triggers.is_empty() => (Combined::Recommend(policy.min), None),
+        _ => (combine(&said, current, trusting), None),
+    };
     let activity = activity(&policy.triggers, &said);
     let idle = idle(policy);
     if idle.is_some() {
@@ -97,6 +109,8 @@ pub(super) fn decide(state: &State, now: Time, memory: &mut Memory, target: &Tar
         stabilized,
         desired,
         limited_by,
+        schedules: Vec::new(),
+        problem,
     }
 }
 
@@ -309,9 +323,9 @@ fn gated(state: &State, policy: &ScalingPolicy, target: &Target, verdict: Verdic
     }
     let percent = u64::from(policy.behavior.min_ready_percent);
     if verdict.desired > current && percent > 0 {
-        let ready = pods::own_pods(state, policy, target).map(|own| own.iter().filter(|pod| pod.is_ready()).count());
+        let ready = pods::own_pods(state, policy, target).map(|own| pods::count_ready(&own));
         // Where the pods are not seen, scaling up stays possible.
-        if ready.is_ok_and(|ready| (ready as u64) * 100 < percent * u64::from(current.get())) {
+        if ready.is_ok_and(|ready| u64::from(ready) * 100 < percent * u64::from(current.get())) {
             return stay(Reason::RolloutNotReady);
         }
     }

@@ -11,6 +11,7 @@ use crate::core::guard::Safeguard;
 use crate::core::names::{PolicyKey, Uid};
 use crate::core::plan::Deed;
 use crate::core::policy::Mode;
+use crate::core::policy::schedule::{InForce, in_force, next_change};
 use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::Time;
@@ -24,6 +25,10 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
         return;
     };
     memory.prune(now);
+    let (written, schedules) = match in_force(&memory.policy, now) {
+        Some(InForce { policy, names }) => (Some(std::mem::replace(&mut memory.policy, policy)), names),
+        None => (None, Vec::new()),
+    };
     let account = match validate(state, now, &memory).cloned() {
         Err(gate) => {
             refuse_gated(&memory, &gate, draft);
@@ -38,12 +43,16 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
             } else {
                 decide_as_hpa(state, now, &mut memory, &target)
             };
+            let course = Course { schedules, ..course };
             let obstacle = act(state, now, &mut memory, &target.uid, &course, draft);
             wake(state, now, &key, &memory);
             Account::Decided { course, obstacle }
         }
     };
     draft.report(state, report::report(now, &memory, &account), means_the_same);
+    if let Some(written) = written {
+        memory.policy = written;
+    }
     state.scaling.insert(key, memory);
 }
 
@@ -57,6 +66,7 @@ fn wake(state: &mut State, now: Time, key: &PolicyKey, memory: &Memory) {
         memory.fight.wake(now),
         memory.waits(now),
         hold,
+        next_change(&memory.policy, now),
     ];
     let next = times
         .into_iter()
@@ -98,7 +108,9 @@ fn act(
         memory.shown = None;
         memory.trouble = None;
         let held = match course.combined {
-            Combined::Hold { reason, .. } => Some(reason).filter(|r| *r == Reason::DataMissing),
+            Combined::Hold { reason, .. } => {
+                Some(reason).filter(|r| matches!(r, Reason::DataMissing | Reason::FormulaFailed))
+            }
             Combined::Recommend(_) => course
                 .limited_by
                 .filter(|r| matches!(r, Reason::DirectionForbidden | Reason::RolloutNotReady)),

@@ -47,13 +47,18 @@ fn belongs(pod: &Pod, policy: &ScalingPolicy, target: &Target) -> bool {
 }
 
 /// How many of the pods are Ready.
+pub(super) fn count_ready(pods: &[&Pod]) -> u32 {
+    u32::try_from(pods.iter().filter(|pod| pod.is_ready()).count()).unwrap_or(u32::MAX)
+}
+
+/// How many of the pods are Ready, at least one.
 ///
 /// # Errors
 /// None is.
 pub(super) fn ready(pods: &[&Pod]) -> Result<u32, Gap> {
-    let ready = pods.iter().filter(|pod| pod.is_ready()).count();
+    let ready = count_ready(pods);
     if ready > 0 {
-        return Ok(u32::try_from(ready).unwrap_or(u32::MAX));
+        return Ok(ready);
     }
     let message = format!(
         "cannot be related to the Ready pods: none of {} pods is Ready",

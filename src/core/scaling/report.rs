@@ -257,15 +257,18 @@ pub(super) fn sentence(policy: &ScalingPolicy, course: &Course) -> String {
     let gap = first_gap().map(|(t, s)| phrase(t, s, course.current));
     match course.limited_by {
         Some(Reason::AboveMaximum) => {
-            return format!("{} are more than max ({})", replicas(course.current), policy.max);
+            let text = format!("{} are more than max ({})", replicas(course.current), policy.max);
+            return text + &scheduled(course);
         }
         Some(Reason::BelowMinimum) => {
-            return format!("{} are fewer than min ({})", replicas(course.current), policy.min);
+            let text = format!("{} are fewer than min ({})", replicas(course.current), policy.min);
+            return text + &scheduled(course);
         }
         Some(Reason::Held) => return held_by_hand(policy, course),
-        Some(reason @ (Reason::DataMissing | Reason::NotSampledYet)) => {
-            let gap = gap.unwrap_or_default();
-            return format!("held at {} by {reason}: {gap}", course.current);
+        Some(reason @ (Reason::DataMissing | Reason::NotSampledYet | Reason::FormulaFailed)) => {
+            let why = [course.problem.clone(), gap];
+            let why: Vec<String> = why.into_iter().flatten().collect();
+            return format!("held at {} by {reason}: {}", course.current, why.join("; "));
         }
         _ => {}
     }
@@ -278,7 +281,11 @@ pub(super) fn sentence(policy: &ScalingPolicy, course: &Course) -> String {
         || gap.unwrap_or_default(),
         |(trigger, said)| phrase(trigger, said, course.current),
     );
-    if policy.triggers.len() > 1 {
+    if let (Some(_), Some(n)) = (&policy.formula, highest) {
+        let phrases = policy.triggers.iter().zip(&course.said);
+        let phrases: Vec<_> = phrases.map(|(t, s)| phrase(t, s, course.current)).collect();
+        text = format!("the formula asks for {} ({})", replicas(n), phrases.join("; "));
+    } else if policy.triggers.len() > 1 {
         text = format!("{text} (the highest of {} triggers)", policy.triggers.len());
     }
     let stand_ins = policy.triggers.iter().zip(&course.said);
@@ -291,7 +298,16 @@ pub(super) fn sentence(policy: &ScalingPolicy, course: &Course) -> String {
     if let Some(reason) = course.limited_by {
         text.push_str(&limited(policy, course, reason));
     }
-    text
+    text + &scheduled(course)
+}
+
+/// Which schedules are in force.
+fn scheduled(course: &Course) -> String {
+    match &course.schedules[..] {
+        [] => String::new(),
+        [one] => format!("; schedule {one} is in force"),
+        all => format!("; schedules {} are in force", all.join(", ")),
+    }
 }
 
 fn held_by_hand(policy: &ScalingPolicy, course: &Course) -> String {

@@ -18,11 +18,11 @@ use super::report::Notes;
 use super::{Source, policy};
 use crate::api::ScalingPolicy;
 use crate::api::scaling_policy::Idle;
+use crate::api::scaling_schedule::Schedule;
 use crate::api::scaling_trigger::{
     ContainerResourceTrigger, FallbackBehavior, MetricTarget, OnMissing, OnMissingAction, ResourceTrigger, Trigger,
 };
 use auth::Auths;
-use cron::Schedule;
 use servers::Servers;
 use types::{Fallback, ScaleTrigger, Spec};
 
@@ -71,7 +71,7 @@ pub(super) fn convert(
     policy.spec.interval = interval(&spec, notes);
     fallback(&spec, &mut policy.spec.triggers, notes)?;
     advanced(&spec, &mut policy, notes)?;
-    schedules(&sources.schedules, notes);
+    policy.spec.schedules = sources.schedules;
     pause::apply(&source.texts("annotations"), &mut policy.spec, notes);
     for field in lost("spec", &written, &kept) {
         notes.by_hand(
@@ -95,6 +95,7 @@ fn triggers(source: &Source, spec: &Spec, auths: &Auths, servers: &mut Servers, 
             }
             "cpu" | "memory" => resource(&field, written, notes).map(Some),
             "cron" => cron::schedule(&field, &name, written, notes).map(|schedule| {
+                notes.carried(&field, format!("cron as schedule {name}"));
                 sources.schedules.push(schedule);
                 None
             }),
@@ -295,22 +296,7 @@ fn advanced(spec: &Spec, policy: &mut ScalingPolicy, notes: &mut Notes) -> Resul
         notes.by_hand("spec.advanced.restoreToOriginalReplicaCount", text);
     }
     if let Some(modifiers) = &advanced.scaling_modifiers {
-        formula::report(modifiers, spec, &policy.spec.triggers, notes);
+        policy.spec.formula = formula::carry(modifiers, spec, &policy.spec.triggers, notes);
     }
     Ok(())
-}
-
-fn schedules(schedules: &[Schedule], notes: &mut Notes) {
-    if schedules.is_empty() {
-        return;
-    }
-    let text: String = schedules.iter().map(Schedule::yaml).collect();
-    notes.lacks(
-        "spec.triggers",
-        "its schedules",
-        format!(
-            "cron scalers are schedules of a policy; add to its spec:\nschedules:\n{}",
-            text.trim_end()
-        ),
-    );
 }

@@ -182,6 +182,8 @@ fn policy(
         readiness: None,
         interval: None,
         triggers,
+        formula: None,
+        schedules: Vec::new(),
         behavior: None,
     };
     let labels: BTreeMap<String, String> = source

@@ -30,6 +30,7 @@ fn limits() -> Limits {
 const MOST_DEPTH: usize = 32;
 
 /// Reads each argument: a file, a folder with all YAML and JSON files below it, or `-` for standard input.
+#[must_use]
 pub fn read(arguments: &[String]) -> Input {
     let mut input = Input::default();
     for argument in arguments {
@@ -85,7 +86,8 @@ impl Input {
                 .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
             if hidden {
                 continue;
-            } else if path.is_dir() {
+            }
+            if path.is_dir() {
                 self.folder(&path, depth + 1);
             } else if manifest {
                 self.file(&path, true);

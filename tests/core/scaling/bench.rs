@@ -9,11 +9,13 @@ use homeostat::core::names::{MetricName, ObjectKey, ObjectRef, PolicyKey, Policy
 use homeostat::core::plan::{Action, Deed, Plan};
 use homeostat::core::policy::{
     Combine, Direction, Fallback, Hold, Idle, InsideTolerance, Meta, MetricTarget, Mode, OnMissing, RateKind,
-    RatePolicy, ResourceName, ScalingPolicy, ScalingRules, SelectPolicy, Trigger,
+    RatePolicy, ResourceName, ScalingPolicy, ScalingRules, Schedule, SelectPolicy, Trigger,
 };
 use homeostat::core::quantity::{Milli, Replicas};
 use homeostat::core::report::{Detail, Report, ScalingHistory, ScalingReport};
 use homeostat::core::sample::{PodUsage, PodValue, QueryError, Reading};
+use homeostat::core::scaling::formula::Formula;
+use homeostat::core::schedule::Window;
 use homeostat::core::time::{Span, Time};
 use homeostat::core::world::{Ask, Condition, LabelSelector, Owner, Pod, PodPhase, Status, Target, View, ViewState};
 
@@ -99,6 +101,12 @@ pub fn change(policy: &mut ScalingPolicy, word: &str) {
         "release" => policy.hold = None,
         "min-ready" => policy.behavior.min_ready_percent = value.parse().unwrap(),
         "converge" => policy.behavior.inside_tolerance = InsideTolerance::Converge,
+        "formula" => {
+            let names: Vec<String> = policy.triggers.iter().map(|t| t.name.clone()).collect();
+            policy.formula = Some(Formula::parse(value, &names).unwrap_or_else(|e| panic!("{e}")));
+        }
+        "schedule" => policy.schedules.push(schedule(value)),
+        "no-triggers" => policy.triggers.clear(),
         "missing" => policy.triggers[0].on_missing = on_missing(value),
         "activation" => policy.triggers[0].activation = value.parse().unwrap(),
         "combine" => {
@@ -112,6 +120,38 @@ pub fn change(policy: &mut ScalingPolicy, word: &str) {
         "triggers" => policy.triggers = value.split(',').map(trigger_from).collect(),
         other => panic!("unknown policy setting {other}"),
     }
+}
+
+/// `sale:+10m/1h:min=20,max=30,ramp=10m,rps=50`: ten minutes after the start, for an hour.
+fn schedule(text: &str) -> Schedule {
+    let parts: Vec<&str> = text.splitn(3, ':').collect();
+    let (after, length) = parts[1].split_once('/').unwrap();
+    let minute = (START + span(after.trim_start_matches('+'))).as_millis() / 60_000;
+    let cron = format!("{} {} * * *", minute % 60, minute / 60 % 24);
+    let window = Window::cron(cron.parse().unwrap(), span(length), "UTC".parse().unwrap()).unwrap();
+    let mut made = Schedule {
+        name: parts[0].into(),
+        window,
+        min: None,
+        max: None,
+        targets: Vec::new(),
+        ramp: Span::ZERO,
+    };
+    for word in parts[2].split(',') {
+        let (name, value) = word.split_once('=').unwrap();
+        let count = || Some(Replicas::new(value.parse().unwrap()));
+        match name {
+            "min" => made.min = count(),
+            "max" => made.max = count(),
+            "replicas" => (made.min, made.max) = (count(), count()),
+            "ramp" => made.ramp = span(value),
+            trigger => {
+                let target = MetricTarget::AverageValue(value.parse().unwrap());
+                made.targets.push((trigger.into(), target));
+            }
+        }
+    }
+    made
 }
 
 /// `Fallback:6/3`, `Fallback-CurrentReplicasIfHigher:6/3`, `Ignore/3`, `Zero/1`.

@@ -140,7 +140,7 @@ pub(crate) fn selector_text(selector: &LabelSelector) -> String {
     labels.chain(expressions).collect::<Vec<_>>().join(",")
 }
 
-fn aim(field: &str, written: &api::MetricTarget) -> Result<core::MetricTarget, Invalid> {
+pub(super) fn aim(field: &str, written: &api::MetricTarget) -> Result<core::MetricTarget, Invalid> {
     let targets = [
         written
             .value

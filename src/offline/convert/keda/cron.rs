@@ -3,6 +3,8 @@
 
 use super::Notes;
 use super::types::ScaleTrigger;
+use crate::api::scalar::DurationText;
+use crate::api::scaling_schedule::Schedule;
 use crate::core::schedule::{Cron, MIN_DURATION, Window, Zone};
 use crate::core::time::{Span, Time};
 
@@ -10,26 +12,6 @@ use crate::core::time::{Span, Time};
 const FROM: Time = Time::from_secs(1_798_761_600);
 /// Four years, with their 29 February.
 const LONG: Span = Span::from_mins((4 * 365 + 1) * 24 * 60);
-
-/// A schedule of a policy.
-#[derive(Debug)]
-pub(super) struct Schedule {
-    name: String,
-    time_zone: String,
-    schedule: String,
-    duration: Span,
-    min_replicas: i32,
-}
-
-impl Schedule {
-    /// As one item of `schedules`.
-    pub fn yaml(&self) -> String {
-        format!(
-            "- {{name: {}, timeZone: {}, schedule: \"{}\", duration: {}, minReplicas: {}}}\n",
-            self.name, self.time_zone, self.schedule, self.duration, self.min_replicas
-        )
-    }
-}
 
 pub(super) fn schedule(field: &str, name: &str, written: &ScaleTrigger, notes: &mut Notes) -> Result<Schedule, String> {
     let mut metadata = written.metadata();
@@ -44,10 +26,11 @@ pub(super) fn schedule(field: &str, name: &str, written: &ScaleTrigger, notes: &
     metadata.unread(field, notes);
     Ok(Schedule {
         name: name.to_owned(),
-        time_zone: zone.name().to_owned(),
-        schedule: start.trim().to_owned(),
-        duration,
-        min_replicas,
+        time_zone: Some(zone.name().to_owned()),
+        schedule: Some(start.trim().to_owned()),
+        duration: Some(DurationText(duration.to_string())),
+        min_replicas: Some(min_replicas),
+        ..Schedule::default()
     })
 }
 

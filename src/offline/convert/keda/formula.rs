@@ -11,27 +11,32 @@ use crate::core::scaling::formula::Formula;
 
 const FIELD: &str = "spec.advanced.scalingModifiers";
 
-pub(super) fn report(written: &ScalingModifiers, spec: &Spec, triggers: &[Trigger], notes: &mut Notes) {
-    let Some(formula) = written.formula.as_deref().filter(|f| !f.trim().is_empty()) else {
-        return;
-    };
-    match convert(formula, written, spec, triggers) {
-        Ok(formula) => {
-            let text = format!(
-                "a policy's formula gives replicas; add to its spec:\nformula: {}\nThere is no tolerance around it.",
-                serde_json::Value::from(formula)
-            );
-            notes.lacks(&format!("{FIELD}.formula"), "its formula", text);
-        }
-        Err(reason) => {
-            let text = format!("not carried over: {reason}; write a formula by hand");
-            notes.lacks(&format!("{FIELD}.formula"), "its formula", text);
-        }
-    }
+pub(super) fn carry(
+    written: &ScalingModifiers,
+    spec: &Spec,
+    triggers: &[Trigger],
+    notes: &mut Notes,
+) -> Option<String> {
+    let formula = written.formula.as_deref().filter(|f| !f.trim().is_empty())?;
     if let Some(target) = written.activation_target.as_deref().filter(|t| t.parse() != Ok(0.0)) {
         let text =
             format!("{target} is not carried over: a policy is active by its triggers, each above its own activation");
         notes.by_hand(&format!("{FIELD}.activationTarget"), text);
+    }
+    let field = format!("{FIELD}.formula");
+    match convert(formula, written, spec, triggers) {
+        Ok(formula) => {
+            notes.differs(
+                &field,
+                "a policy's formula gives replicas: there is no tolerance around it",
+            );
+            Some(formula)
+        }
+        Err(reason) => {
+            let text = format!("not carried over: {reason}; write a formula by hand");
+            notes.lacks(&field, "its formula", text);
+            None
+        }
     }
 }
 
