@@ -1,6 +1,8 @@
 //! Status of a ScalingPolicy: what is wanted now, since when, and why. It does not tick: it is written when its meaning
 //! changes.
 
+use std::collections::BTreeMap;
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,34 @@ pub struct ScalingPolicyStatus {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub scale_events: Vec<ScaleEvent>,
+    /// Recommendations, before stabilization, that its windows still count, oldest first; the most careful ones. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub recommendations: Vec<Recommendation>,
+    /// When something was last to do. Absent while there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_active_at: Option<Time>,
+    /// Trigger → since when it has had no value that can be used. At most 32.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "missing_schema")]
+    pub missing_since: BTreeMap<String, Time>,
+}
+
+/// A recommendation of the past, before stabilization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Recommendation {
+    /// When.
+    pub at: Time,
+    /// How many replicas.
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+}
+
+/// Schema of a map of times: at most 32.
+fn missing_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let value = schemars::json_schema!({"type": "string", "format": "date-time", "maxLength": 40});
+    schemars::json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": value})
 }
 
 /// The decision behind the replicas.

@@ -9,11 +9,12 @@ pub(crate) use trigger::selector_text;
 use super::{DAY, HOUR, Invalid, SECOND, count, meta, span};
 use crate::api::ScalingPolicy;
 use crate::api::scaling_policy as api;
+use crate::api::scaling_status::ScalingPolicyStatus;
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKind};
 use crate::core::policy as core;
 use crate::core::quantity::Replicas;
-use crate::core::report::{ScaleEvent, ScalingHistory};
+use crate::core::report::{Recommendation, ScaleEvent, ScalingHistory};
 use crate::core::scaling::formula::Formula;
 use crate::core::time::Span;
 
@@ -73,19 +74,31 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
         schedules: schedule::convert(&spec.schedules, &triggers)?,
         ..core::ScalingPolicy::new(meta, target, bounds, triggers, interval)
     };
-    let remembered = object.status.iter().flat_map(|s| &s.scale_events);
-    let history = remembered.map(|e| ScaleEvent {
-        at: e.at,
-        from: Replicas::from_i64(e.from.into()),
-        to: Replicas::from_i64(e.to.into()),
-    });
     Ok(Event::ScalingPolicy {
-        history: ScalingHistory {
-            scale_events: history.collect(),
-            ..ScalingHistory::default()
-        },
+        history: object.status.as_ref().map(history).unwrap_or_default(),
         policy: Box::new(policy),
     })
+}
+
+/// What the status remembers; recommendations made since it was written are missing from it.
+fn history(status: &ScalingPolicyStatus) -> ScalingHistory {
+    let count = |n: i32| Replicas::from_i64(n.into());
+    let events = status.scale_events.iter().map(|e| ScaleEvent {
+        at: e.at,
+        from: count(e.from),
+        to: count(e.to),
+    });
+    let recommendations = status.recommendations.iter().map(|r| Recommendation {
+        at: r.at,
+        replicas: count(r.replicas),
+    });
+    ScalingHistory {
+        scale_events: events.collect(),
+        recommendations: recommendations.collect(),
+        complete_until: None,
+        last_active: status.last_active_at,
+        missing_since: status.missing_since.clone(),
+    }
 }
 
 /// Where the lower bound is 0, nothing to do means no replicas, after the window in which nothing scales down.

@@ -48,6 +48,17 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
                     to: e.to.as_i32(),
                 })
                 .collect(),
+            recommendations: detail
+                .history
+                .recommendations
+                .iter()
+                .map(|r| scaling::Recommendation {
+                    at: r.at,
+                    replicas: r.replicas.as_i32(),
+                })
+                .collect(),
+            last_active_at: detail.history.last_active,
+            missing_since: detail.history.missing_since.clone(),
         })?,
         Detail::Nodes(detail) => serde_json::to_value(node_status(observed_generation, conditions, detail))?,
         Detail::Healing(detail) => serde_json::to_value(healing::HealingPolicyStatus {

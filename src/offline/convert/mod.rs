@@ -249,7 +249,8 @@ fn refused(policy: &ScalingPolicy) -> Option<String> {
 
 fn metadata(source: &Source, notes: &mut Notes) {
     if source.comments > 0 {
-        notes.differs("", format!("not carried over: {} lines of comments", source.comments));
+        let lines = if source.comments == 1 { "line" } else { "lines" };
+        notes.differs("", format!("not carried over: {} {lines} of comments", source.comments));
     }
     let noise = [
         "kubectl.kubernetes.io/",

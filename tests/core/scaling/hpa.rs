@@ -273,6 +273,7 @@ fn without_behavior_it_doubles_at_most_and_goes_down_after_the_window() {
     );
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the field that it fills is an option")]
 fn percent(value: i32) -> Option<Rules> {
     let policies = Some(vec![Policy {
         kind: PolicyKind::Percent,
