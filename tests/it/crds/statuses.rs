@@ -99,6 +99,9 @@ fn scaling() -> scaling_status::ScalingPolicyStatus {
             from: 6,
             to: 9,
         }],
+        recommendations: vec![scaling_status::Recommendation { at: at(), replicas: 12 }],
+        last_active_at: Some(at()),
+        missing_since: [("cpu".to_owned(), at())].into(),
     }
 }
 
