@@ -8,7 +8,7 @@ CARGO ?= cargo
 # Simulated cluster-hours of the randomised runs.
 SIM_HOURS ?= 10000
 
-.PHONY: help setup demo test check fmt lint purity deny unit sim cluster e2e bench generate clean
+.PHONY: help setup demo test check fmt lint purity deny unit hpa sim cluster e2e bench generate clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ setup: ## Install what is missing: Debian packages, cargo-deny; build the contro
 demo: setup ## Show the main job: a real cluster, real load, faults (KEEP=1 keeps it, CONTEXT=name uses yours)
 	@tools/demo
 
-test: setup check unit sim cluster e2e ## Run every test
+test: setup check unit hpa sim cluster e2e ## Run every test
 
 check: fmt lint purity deny ## Formatting, lints, purity of the core, dependencies
 
@@ -38,6 +38,9 @@ deny:
 
 unit: # All that needs no cluster: core, API, Git, generated files, examples
 	$(CARGO) test --workspace --lib --bins --test core --test git --test it
+
+hpa: # compat: HPAv2 against the code of the real controller, on random questions
+	$(CARGO) test --workspace --test hpa -- --nocapture
 
 sim: # Randomised runs in virtual time; every invariant is checked after every step
 	HOMEOSTAT_SIM_HOURS=$(SIM_HOURS) $(CARGO) test --no-default-features --profile sim --test sim -- --nocapture seeds

@@ -1,10 +1,13 @@
-//! Replicas of workloads: validate → gather → propose → stabilize → limit → plan → report.
+//! Replicas of workloads: validate → gather → propose → combine → decide (stabilize, limit) → plan → report.
 //!
 //! Gives the answers of the `HorizontalPodAutoscaler` (`autoscaling/v2` with `behavior`), except where its answer is a known
-//! flaw; every such place says so:
+//! flaw; every such place says so. With `compat: HPAv2` it gives them without exception: [`hpa`] is its algorithm, `compat` the
+//! way there.
 //!
 //! * [`propose`]: a proposal never goes against its trigger's own direction; `AverageValue` measures its tolerance against
 //!   `spec.replicas`; no Ready pod at all is "no data", not "no load".
+//! * `per_pod`: exact ratios; a pod that requests nothing does not stop the others.
+//! * `pods`: a target's pods are its own by their owner.
 //! * [`limit`]: percent limits can leave zero.
 //! * [`stabilize`]: after a gap in the data as long as the window, scaling down waits for a whole window again.
 //! * Own scale events survive a restart (they are part of the report).
