@@ -84,7 +84,7 @@ impl Engine {
             }
         }
         for key in &keys {
-            draft.begin(key);
+            draft.begin(state, key);
             if let Some(invalid) = state.invalid.get(key) {
                 let report = Report::invalid(key, invalid.generation, &invalid.message);
                 draft.report(state, report, Report::eq);

@@ -133,8 +133,8 @@ impl Agenda {
 
     /// Look at this policy again only when something changes.
     pub fn clear(&mut self, key: &PolicyKey) {
-        if let Some(old) = self.due.remove(key) {
-            self.by_time.remove(&(old, key.clone()));
+        if let Some((key, old)) = self.due.remove_entry(key) {
+            self.by_time.remove(&(old, key));
         }
     }
 
@@ -148,15 +148,14 @@ impl Agenda {
     /// wake for it.
     pub fn take(&mut self, now: Time) -> BTreeSet<PolicyKey> {
         let mut taken = std::mem::take(&mut self.dirty);
-        while let Some((at, key)) = self.by_time.first().cloned() {
-            if at > now {
-                break;
-            }
-            self.clear(&key);
-            taken.insert(key);
-        }
         for key in &taken {
             self.clear(key);
+        }
+        while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.by_time.pop_first() {
+                self.due.remove(&key);
+                taken.insert(key);
+            }
         }
         taken
     }

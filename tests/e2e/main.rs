@@ -16,6 +16,7 @@ mod fake;
 mod git;
 mod git_bad;
 mod healing;
+mod hpa;
 mod input;
 mod leadership;
 mod manifests;

@@ -38,8 +38,10 @@ impl Draft {
     }
 
     /// This policy is evaluated in this step: refusals of it that are not repeated have ended.
-    pub fn begin(&mut self, policy: &PolicyKey) {
-        self.evaluated.insert(policy.clone());
+    pub fn begin(&mut self, state: &State, policy: &PolicyKey) {
+        if state.refusals.contains_key(policy) {
+            self.evaluated.insert(policy.clone());
+        }
     }
 
     /// Adds an action after the guard's last check, and remembers it as under way (in dry-run mode nothing is under way).
@@ -85,6 +87,7 @@ impl Draft {
 
     /// Records that something was wanted and is not done.
     pub fn refuse(&mut self, policy: &PolicyKey, subject: &ObjectRef, verb: &str, reason: Reason, message: String) {
+        self.evaluated.insert(policy.clone());
         let list = self.refusals.entry(policy.clone()).or_default();
         if list.iter().any(|r| r.subject == *subject && r.verb == verb) {
             return;

@@ -107,7 +107,8 @@ impl Fight {
 #[must_use]
 pub fn older_policy(state: &State, policy: &ScalingPolicy) -> Option<PolicyKey> {
     let mine = (policy.meta.created, &policy.meta.key);
-    let others = state.by_target.get(&policy.target).into_iter().flatten();
+    let others = state.by_target.get(&policy.target).filter(|all| all.len() > 1);
+    let others = others.into_iter().flatten();
     others
         .filter_map(|key| state.scaling.get(key))
         .map(|memory| &memory.policy.meta)

@@ -65,6 +65,9 @@ pub struct Memory {
     /// Nothing is to do now, and everybody knows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inactive: bool,
+    /// What the last report meant, as a hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<u64>,
     /// In dry-run mode: the last change that was shown, so that it is shown once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<(Replicas, Replicas)>,
@@ -139,6 +142,7 @@ impl Memory {
             missing_since: history.missing_since,
             last_active: history.last_active,
             inactive: false,
+            told: None,
             shown: None,
         };
         memory.history.sort_by_key(|event| event.at);

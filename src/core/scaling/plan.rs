@@ -29,27 +29,33 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
         Some(InForce { policy, names }) => (Some(std::mem::replace(&mut memory.policy, policy)), names),
         None => (None, Vec::new()),
     };
-    let account = match validate(state, now, &memory).cloned() {
+    let account = match validate(state, now, &memory) {
         Err(gate) => {
             refuse_gated(&memory, &gate, draft);
             Account::Gated(gate)
         }
         Ok(target) => {
             let course = if memory.policy.compat.is_none() {
-                let mut said = ask(state, now, &memory.policy, &target);
+                let mut said = ask(state, now, &memory.policy, target);
                 memory.note_missing(now, &said);
                 stand_in(&memory, now, target.replicas, &mut said);
-                decide(state, now, &mut memory, &target, said)
+                decide(state, now, &mut memory, target, said)
             } else {
-                decide_as_hpa(state, now, &mut memory, &target)
+                decide_as_hpa(state, now, &mut memory, target)
             };
             let course = Course { schedules, ..course };
-            let obstacle = act(state, now, &mut memory, &target.uid, &course, draft);
+            let uid = (course.desired != course.current).then(|| target.uid.clone());
+            let obstacle = act(state, now, &mut memory, uid, &course, draft);
             wake(state, now, &key, &memory);
             Account::Decided { course, obstacle }
         }
     };
-    draft.report(state, report::report(now, &memory, &account), means_the_same);
+    // Nearly every evaluation says what the last one said: that is seen before it is put into words.
+    let meaning = Some(report::meaning_of(now, &memory, &account));
+    if memory.told != meaning {
+        memory.told = meaning;
+        draft.report(state, report::report(now, &memory, &account), means_the_same);
+    }
     if let Some(written) = written {
         memory.policy = written;
     }
@@ -97,32 +103,26 @@ fn act(
     state: &mut State,
     now: Time,
     memory: &mut Memory,
-    uid: &Uid,
+    uid: Option<Uid>,
     course: &Course,
     draft: &mut Draft,
 ) -> Option<Obstacle> {
+    let Some(uid) = uid else {
+        memory.shown = None;
+        memory.trouble = None;
+        if let Some(reason) = held(course) {
+            let policy = &memory.policy;
+            let message = report::sentence(policy, course);
+            draft.refuse(&policy.meta.key, &policy.target, "Scale", reason, message);
+        }
+        return None;
+    };
     let meta = memory.policy.meta.clone();
     let subject = memory.policy.target.clone();
     let message = report::sentence(&memory.policy, course);
-    if course.desired == course.current {
-        memory.shown = None;
-        memory.trouble = None;
-        let held = match course.combined {
-            Combined::Hold { reason, .. } => {
-                Some(reason).filter(|r| matches!(r, Reason::DataMissing | Reason::FormulaFailed))
-            }
-            Combined::Recommend(_) => course
-                .limited_by
-                .filter(|r| matches!(r, Reason::DirectionForbidden | Reason::RolloutNotReady)),
-        };
-        if let Some(reason) = held {
-            draft.refuse(&meta.key, &subject, "Scale", reason, message);
-        }
-        return None;
-    }
     let deed = Deed::Scale {
         target: subject.clone(),
-        uid: uid.clone(),
+        uid,
         from: course.current,
         to: course.desired,
     };
@@ -153,6 +153,18 @@ fn act(
         .trouble
         .as_ref()
         .map(|t| (Reason::Blocked, trouble_in_words(t.failures, &t.message)))
+}
+
+/// Why a change that is wanted, or might be, is not made.
+fn held(course: &Course) -> Option<Reason> {
+    match course.combined {
+        Combined::Hold { reason, .. } => {
+            Some(reason).filter(|r| matches!(r, Reason::DataMissing | Reason::FormulaFailed))
+        }
+        Combined::Recommend(_) => course
+            .limited_by
+            .filter(|r| matches!(r, Reason::DirectionForbidden | Reason::RolloutNotReady)),
+    }
 }
 
 fn trouble_in_words(failures: u32, message: &str) -> String {

@@ -1,5 +1,7 @@
 //! What a ScalingPolicy says of itself: conditions, the last decision, and a sentence that a person understands.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::combine::Combined;
 use super::decide::Course;
 use super::gather::Datum;
@@ -380,6 +382,37 @@ fn trim(number: f64, suffix: &str) -> String {
         &text
     };
     format!("{text}{suffix}")
+}
+
+/// A hash of all that a report means, so that one that means the same need not be put into words. What differs by hash alone
+/// is compared by [`means_the_same`].
+pub(super) fn meaning_of(now: Time, memory: &Memory, account: &Account) -> u64 {
+    let mut hash = DefaultHasher::new();
+    let meta = &memory.policy.meta;
+    (meta.generation, meta.mode == Mode::DryRun).hash(&mut hash);
+    (memory.fight.holds(now), memory.fight.is_noticed(now)).hash(&mut hash);
+    (memory.inactive, memory.history.last().map(|event| event.at)).hash(&mut hash);
+    for trigger in memory.missing_since.keys() {
+        trigger.hash(&mut hash);
+    }
+    match account {
+        Account::Gated(gate) => (gate.kind as u8, gate.reason, &gate.message).hash(&mut hash),
+        Account::Decided { course, obstacle } => {
+            (course.current, course.desired, course.limited_by).hash(&mut hash);
+            match course.combined {
+                Combined::Recommend(n) => (Some(n), None::<Reason>).hash(&mut hash),
+                Combined::Hold { reason, highest } => (highest, Some(reason)).hash(&mut hash),
+            }
+            obstacle.as_ref().map(|(reason, _)| *reason).hash(&mut hash);
+            for said in &course.said {
+                let gap = said.datum.as_ref().err();
+                let unknown = gap.filter(|gap| gap.error == Some(QueryError::UnknownServer));
+                (said.proposal, said.reason, said.is_complete()).hash(&mut hash);
+                (gap.and_then(|gap| gap.error), unknown.map(|gap| &gap.message)).hash(&mut hash);
+            }
+        }
+    }
+    hash.finish()
 }
 
 /// Whether an old report already says what the new one says. Numbers that only wiggle do not count: messages of decisions,
