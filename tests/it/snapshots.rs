@@ -139,6 +139,7 @@ fn problem(spoil: impl FnOnce(&mut Value)) -> String {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_not_in_the_format_is_refused_with_its_place() {
     let cases: Vec<(&str, Value, &str)> = vec![
         (
