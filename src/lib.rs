@@ -12,6 +12,8 @@ pub mod api;
 #[cfg(feature = "cluster")]
 pub mod cli;
 #[cfg(feature = "cluster")]
+pub mod columns;
+#[cfg(feature = "cluster")]
 pub mod edge;
 #[cfg(feature = "cluster")]
 pub mod offline;

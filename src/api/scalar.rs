@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::core::policy::Share;
 use crate::core::quantity::{Milli, ParseQuantityError};
-use crate::core::time::{ParseSpanError, Span, Time};
+use crate::core::time::{ParseSpanError, ParseTimeError, Span, Time};
 
 /// A length of time such as `30s`, `5m` or `1h30m`, as it was written. Range checks are rules of the field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,33 @@ impl DurationText {
 impl From<&str> for DurationText {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
+    }
+}
+
+/// A point in time in RFC 3339, such as `2026-11-24T09:00:00Z`, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TimeText(pub String);
+
+impl TimeText {
+    /// The point in time.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn time(&self) -> Result<Time, ParseTimeError> {
+        self.0.parse()
+    }
+}
+
+impl JsonSchema for TimeText {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time", "maxLength": 40})
     }
 }
 

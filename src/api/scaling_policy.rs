@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::common::Mode;
 use super::rules;
-use super::scalar::DurationText;
+use super::scalar::{DurationText, TimeText};
 use super::scaling_behavior::Behavior;
 use super::scaling_schedule::Schedule;
 use super::scaling_status::ScalingPolicyStatus;
 use super::scaling_trigger::Trigger;
-use crate::core::time::Time;
 
 /// What is scaled, between which bounds, and by what.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -226,7 +225,7 @@ pub struct Hold {
     pub reason: String,
     /// When it ends. Default: when it is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Time>,
+    pub until: Option<TimeText>,
 }
 
 /// When a pod that has just started counts: what the HorizontalPodAutoscaler has as flags of the controller.

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod plan;
 pub mod replay;
 pub mod run;
+pub mod top;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Command {
     Capture(capture::Args),
     /// Turn HorizontalPodAutoscalers and KEDA's ScaledObjects into ScalingPolicies.
     Convert(convert::Args),
+    /// Show all ScalingPolicies live, those that need a look first.
+    Top(top::Args),
     /// Check that a journal's events give the very plans that it recorded.
     Replay(replay::Args),
     /// Write the custom resource definitions.
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => finish(plan::run(&args)),
         Command::Capture(args) => finish(capture::run(&args)),
         Command::Convert(args) => finish(convert::run(&args)),
+        Command::Top(args) => finish(top::run(&args)),
         Command::Replay(args) => finish(replay::run(&args)),
         Command::Crds { dir } => finish(crds::run(dir.as_deref())),
         Command::Dashboards { dir } => finish(dashboards::run(dir.as_deref())),

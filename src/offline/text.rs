@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::plan::{Answer, Told};
+use crate::columns::columns;
 use crate::core::quantity::Replicas;
 use crate::core::world::Status;
 
@@ -78,17 +79,7 @@ fn table(out: &mut String, answer: &Answer) {
             ready,
         ]);
     }
-    let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    for row in &rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
+    out.push_str(&columns(&rows));
 }
 
 fn sentences(out: &mut String, policy: &Told, paint: Paint) {

@@ -7,3 +7,4 @@ pub mod observe;
 pub mod replay;
 pub mod run;
 mod term;
+pub mod top;

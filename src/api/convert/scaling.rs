@@ -8,6 +8,7 @@ pub(crate) use trigger::selector_text;
 
 use super::{DAY, HOUR, Invalid, SECOND, count, meta, span};
 use crate::api::ScalingPolicy;
+use crate::api::scalar::TimeText;
 use crate::api::scaling_policy as api;
 use crate::api::scaling_status::ScalingPolicyStatus;
 use crate::core::event::Event;
@@ -160,9 +161,11 @@ fn hold(spec: &api::ScalingPolicySpec, max: u32) -> Result<Option<core::Hold>, I
         .replicas
         .map(|n| count("spec.hold.replicas", Some(n), 0, (0, max)))
         .transpose()?;
+    let until = written.until.as_ref().map(TimeText::time).transpose();
+    let until = until.map_err(|error| Invalid::new("spec.hold.until", error))?;
     Ok(Some(core::Hold {
         replicas: replicas.map(Replicas::new),
         reason: written.reason.clone(),
-        until: written.until,
+        until,
     }))
 }

@@ -11,7 +11,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::Value;
 
 /// metrics-server needs two scrapes, ten seconds apart, of a pod that it has not seen.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 fn deployment(name: &str, replicas: u32, annotations: &str) -> String {
     format!(
