@@ -52,7 +52,7 @@ async fn ask(apis: &MetricsApis, key: &QueryKey) -> Reading {
 /// The number of an answer.
 fn value(reading: &Reading) -> i64 {
     match reading {
-        Reading::Value { value, sampled_at } => {
+        Reading::Value { value, sampled_at, .. } => {
             assert!(sampled_at.as_millis() > 0);
             value.thousandths()
         }
