@@ -98,6 +98,7 @@ const BAD: [&str; 3] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_questions_in_one_are_answered_as_each_alone() {
+    rustls::crypto::ring::default_provider().install_default().ok();
     let (mut addresses, mut served) = (Vec::new(), Vec::new());
     for load in [10, 20, 30] {
         let (address, task) = target(load).await;

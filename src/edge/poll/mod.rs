@@ -312,15 +312,12 @@ impl Poller {
         let mut bytes = 0;
         for (company, key) in keys {
             let fits = |batch: &&mut Vec<_>| batch.len() < company.unwrap_or(1).min(ROOM) && bytes < BATCH_BYTES;
-            match batches.last_mut().filter(fits) {
-                Some(batch) => {
-                    bytes += size(&key);
-                    batch.push(key);
-                }
-                None => {
-                    bytes = size(&key);
-                    batches.push(vec![key]);
-                }
+            if let Some(batch) = batches.last_mut().filter(fits) {
+                bytes += size(&key);
+                batch.push(key);
+            } else {
+                bytes = size(&key);
+                batches.push(vec![key]);
             }
         }
         batches

@@ -80,7 +80,7 @@ impl Slots {
         if late <= slot.lag + tolerance && late + tolerance >= slot.lag {
             return;
         }
-        let scraped = asked + slot.interval - late;
+        let scraped = (asked + slot.interval).saturating_sub(late);
         let wanted = index_after(scraped + slot.lag, slot.interval);
         self.free(slot);
         slot.index = self.room(&slot.lane, slot.interval, wanted);
@@ -150,15 +150,11 @@ mod tests {
         let mut ages = Vec::new();
         for _ in 0..200 {
             now += slot.wait(now);
-            let whole = (now - phase - visible).as_nanos() / scrape.as_nanos();
+            let whole = now.saturating_sub(phase + visible).as_nanos() / scrape.as_nanos();
             let newest = phase + scrape * u32::try_from(whole).unwrap();
-            ages.push(now - newest);
-            slots.learn(
-                &mut slot,
-                Time::from_millis(newest.as_millis() as i64),
-                now - newest,
-                now,
-            );
+            let age = now.saturating_sub(newest);
+            ages.push(age);
+            slots.learn(&mut slot, Time::from_millis(newest.as_millis() as i64), age, now);
         }
         ages
     }

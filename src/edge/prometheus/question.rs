@@ -26,6 +26,7 @@ pub struct Parts {
 
 impl Question {
     /// Reads a query.
+    #[must_use]
     pub fn new(expr: &str) -> Self {
         Self {
             expr: expr.to_owned(),
