@@ -1,7 +1,8 @@
 //! The whole operator as it is released, beside a real API server and a real Prometheus: how long many policies take from a cold
 //! start, what they cost while nothing changes, and how fast a change of load becomes a change of replicas.
 //!
-//! `POLICIES` says how many (10,000), `ROUNDS` how often the load changes (50), `SECONDS` how long the quiet is measured (60).
+//! `POLICIES` says how many (10,000), `ROUNDS` how often the load changes (50), `SECONDS` how long the quiet is measured (60),
+//! `OPERATOR` names another build to be measured instead of this one.
 
 #![allow(
     clippy::expect_used,

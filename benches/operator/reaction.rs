@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, WatchEvent, WatchParams};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::figures::Figure;
 use crate::objects::{QUICK, QUICK_NAMESPACE};
@@ -19,7 +20,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// Changes the load so many times, up and down by turns, and waits each time for what comes of it.
 pub async fn measure(scene: &Scene, rounds: usize, figures: &mut Vec<Figure>) {
-    let mut replicas = follow(scene);
+    let (mut replicas, following) = follow(scene);
     let mut took = Vec::with_capacity(rounds);
     for round in 0..rounds {
         let wanted = if round % 2 == 0 { 2 } else { 1 };
@@ -32,6 +33,7 @@ pub async fn measure(scene: &Scene, rounds: usize, figures: &mut Vec<Figure>) {
         let (_, at) = *changed.expect("replicas follow the load").unwrap();
         took.push(at.saturating_duration_since(shown).as_secs_f64());
     }
+    following.abort();
     took.sort_by(f64::total_cmp);
     let share = |p: f64| took[((took.len() as f64 * p).ceil() as usize).clamp(1, took.len()) - 1];
     for (name, value, goal) in [
@@ -64,10 +66,10 @@ async fn shown(scene: &Scene, value: u64) -> Instant {
 }
 
 /// The replicas that the Deployment wants, and since when.
-fn follow(scene: &Scene) -> watch::Receiver<(i32, Instant)> {
+fn follow(scene: &Scene) -> (watch::Receiver<(i32, Instant)>, JoinHandle<()>) {
     let (sender, receiver) = watch::channel((0, Instant::now()));
     let api: Api<Deployment> = Api::namespaced(scene.client.clone(), QUICK_NAMESPACE);
-    tokio::spawn(async move {
+    let following = tokio::spawn(async move {
         let params = WatchParams::default().fields(&format!("metadata.name={QUICK}"));
         loop {
             let mut changes = api.watch(&params, "0").await.unwrap().boxed();
@@ -85,5 +87,5 @@ fn follow(scene: &Scene) -> watch::Receiver<(i32, Instant)> {
             }
         }
     });
-    receiver
+    (receiver, following)
 }

@@ -32,8 +32,8 @@ struct Change {
 #[derive(Default)]
 struct Table {
     metadata: Metadata,
-    column_definitions: Vec<Column>,
-    rows: Vec<Row>,
+    column_definitions: Option<Vec<Column>>,
+    rows: Option<Vec<Row>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -63,14 +63,15 @@ impl Watch {
     pub async fn open(client: &Client) -> Self {
         let text = client.request_text(request("")).await.unwrap();
         let table: Table = serde_json::from_str(&text).unwrap();
-        let column = |name| table.column_definitions.iter().position(|c| c.name == name).unwrap();
+        let columns = table.column_definitions.unwrap();
+        let column = |name| columns.iter().position(|c| c.name == name).unwrap();
         let mut watch = Self {
             client: client.clone(),
             version: table.metadata.resource_version.clone(),
             columns: ["Name", "Ready", "Reason"].map(column),
             rows: Rows::new(),
         };
-        watch.take(&table.rows);
+        watch.take(&table.rows.unwrap_or_default());
         watch
     }
 
@@ -90,10 +91,11 @@ impl Watch {
                     let Ok(line) = line else { break };
                     let change: Change = serde_json::from_str(&line).unwrap();
                     assert_ne!(change.kind, "ERROR", "{line}");
-                    if let Some(last) = change.object.rows.last() {
+                    let rows = change.object.rows.unwrap_or_default();
+                    if let Some(last) = rows.last() {
                         self.version.clone_from(&last.object.metadata.resource_version);
                     }
-                    self.take(&change.object.rows);
+                    self.take(&rows);
                 }
                 if wished(&self.rows) {
                     return;

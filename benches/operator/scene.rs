@@ -73,7 +73,10 @@ pub struct Scene {
 impl Scene {
     /// All but the operator.
     pub async fn set(count: usize) -> Self {
-        let program = tokio::task::spawn_blocking(binaries::operator_release).await.unwrap().unwrap();
+        let program = match std::env::var_os("OPERATOR") {
+            Some(path) => path.into(),
+            None => tokio::task::spawn_blocking(binaries::operator_release).await.unwrap().unwrap(),
+        };
         let options = Options {
             kwok: false,
             ..Options::default()
