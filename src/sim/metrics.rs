@@ -6,7 +6,7 @@ use super::load::{Load, noise};
 use super::scenario::START;
 use crate::core::names::QueryKey;
 use crate::core::quantity::Milli;
-use crate::core::sample::{QueryError, Reading};
+use crate::core::sample::{Contributors, QueryError, Reading};
 use crate::core::time::{Span, Time};
 
 /// Between two scrapes.
@@ -38,6 +38,8 @@ pub enum MetricFault {
     NotANumber,
     /// A part of the data is missing, and the server says so.
     Partial,
+    /// A target cannot be scraped any more: the sum is smaller, and nothing else tells.
+    LostScrapes,
     /// Several series where there was one.
     Many,
     /// The server answers with an error.
@@ -48,11 +50,12 @@ pub enum MetricFault {
 
 impl MetricFault {
     /// Every way.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Empty,
         Self::Frozen,
         Self::NotANumber,
         Self::Partial,
+        Self::LostScrapes,
         Self::Many,
         Self::Error(QueryError::Status),
         Self::Error(QueryError::Unreachable),
@@ -135,7 +138,12 @@ impl Metrics {
             None => Reading::Value {
                 value: value(sampled_at),
                 sampled_at,
-                contributors: None,
+                contributors: Some(exporters(0, sampled_at)),
+            },
+            Some((MetricFault::LostScrapes, _)) => Reading::Value {
+                value: Milli::new(value(sampled_at).thousandths() / 3),
+                sampled_at,
+                contributors: Some(exporters(1, sampled_at)),
             },
             Some((MetricFault::Empty, _)) => Reading::Empty,
             Some((MetricFault::Frozen, since)) => Reading::Value {
@@ -170,5 +178,15 @@ impl Metrics {
         let load = self.load(question, at) * wobble;
         let per_pod = self.questions.get(question).is_some_and(|q| q.per_pod);
         if per_pod { load / f64::from(ready.max(1)) } else { load }
+    }
+}
+
+/// Two exporters tell the load together; so many of them cannot be scraped.
+const fn exporters(down: u32, sampled_at: Time) -> Contributors {
+    Contributors {
+        series: 2 - down,
+        targets: 2 - down,
+        down,
+        oldest: Some(sampled_at),
     }
 }
