@@ -61,7 +61,10 @@ async fn cold_start(scene: &Scene, figures: &mut Vec<Figure>) -> scene::Operator
     if waited.is_err() {
         let rows = watch.rows();
         let log = operator.process.log_tail();
-        panic!("not all policies are settled after {LIMIT:?}: {:?}\n{log}", scene.unsettled(rows));
+        panic!(
+            "not all policies are settled after {LIMIT:?}: {:?}\n{log}",
+            scene.unsettled(rows)
+        );
     }
     let took = began.elapsed().as_secs_f64();
     let usage = Usage::of(&operator);
@@ -117,9 +120,19 @@ async fn quiet(scene: &Scene, operator: &scene::Operator, figures: &mut Vec<Figu
         });
     };
     note("nothing changes, of one processor", busy, "%", Some(5.0));
-    note("nothing changes, peak resident so far", after.peak_mib, "MiB", Some(150.0));
+    note(
+        "nothing changes, peak resident so far",
+        after.peak_mib,
+        "MiB",
+        Some(150.0),
+    );
     note("nothing changes, resident", after.now_mib, "MiB", None);
-    note("nothing changes, requests to Prometheus a second", asked / seconds, "", Some(10.0));
+    note(
+        "nothing changes, requests to Prometheus a second",
+        asked / seconds,
+        "",
+        Some(10.0),
+    );
     note("nothing changes, answers a second", answers / seconds, "", None);
     note("nothing changes, steps a second", steps / seconds, "", None);
     note("nothing changes, writes to the API server", written, "", Some(0.0));

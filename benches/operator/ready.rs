@@ -106,7 +106,9 @@ impl Watch {
 
     fn take(&mut self, rows: &[Row]) {
         for row in rows {
-            let [name, status, reason] = self.columns.map(|i| row.cells[i].as_str().unwrap_or_default().to_owned());
+            let [name, status, reason] = self
+                .columns
+                .map(|i| row.cells[i].as_str().unwrap_or_default().to_owned());
             self.rows.insert(name, (status, reason));
         }
     }

@@ -75,7 +75,10 @@ impl Scene {
     pub async fn set(count: usize) -> Self {
         let program = match std::env::var_os("OPERATOR") {
             Some(path) => path.into(),
-            None => tokio::task::spawn_blocking(binaries::operator_release).await.unwrap().unwrap(),
+            None => tokio::task::spawn_blocking(binaries::operator_release)
+                .await
+                .unwrap()
+                .unwrap(),
         };
         let options = Options {
             kwok: false,
@@ -211,7 +214,9 @@ impl Operator {
 /// The sum of the series of an exposition that are meant.
 fn sum(text: &str, meant: impl Fn(&str) -> bool) -> f64 {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let values = lines.filter_map(|line| line.rsplit_once(' ')).filter(|(series, _)| meant(series));
+    let values = lines
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter(|(series, _)| meant(series));
     values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
 }
 

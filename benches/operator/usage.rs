@@ -28,7 +28,12 @@ impl Usage {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let mib = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            let kib: f64 = line.trim_start_matches(':').trim_end_matches("kB").trim().parse().unwrap();
+            let kib: f64 = line
+                .trim_start_matches(':')
+                .trim_end_matches("kB")
+                .trim()
+                .parse()
+                .unwrap();
             kib / 1024.0
         };
         Self {

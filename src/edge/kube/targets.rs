@@ -229,12 +229,7 @@ fn refused(resource: &ApiResource, error: CallError) -> Found {
 }
 
 /// The core's picture of a target: from the object where its kind is known, otherwise from its `/scale`.
-async fn picture(
-    api: &Api<DynamicObject>,
-    resource: &ApiResource,
-    target: &ObjectRef,
-    mut seen: Target,
-) -> Found {
+async fn picture(api: &Api<DynamicObject>, resource: &ApiResource, target: &ObjectRef, mut seen: Target) -> Found {
     if scale::known_resource(target).is_some() {
         return Found::Seen(Some(seen));
     }

@@ -230,7 +230,15 @@ pub fn operator_release() -> Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), PathBuf::from);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--quiet", "--workspace", "--bin", "homeostat", "--release", "--target-dir"])
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "homeostat",
+            "--release",
+            "--target-dir",
+        ])
         .arg(&target)
         .current_dir(crate::root());
     match cargo.status() {

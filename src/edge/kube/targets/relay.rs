@@ -76,7 +76,10 @@ impl Relay {
         let Some(listed) = listed else { return };
         let of_this_kind = |t: &&ObjectRef| t.api_version == self.example.api_version && t.kind == self.example.kind;
         let wanted = self.wanted.borrow();
-        let missing = wanted.iter().filter(of_this_kind).filter(|target| !listed.contains(*target));
+        let missing = wanted
+            .iter()
+            .filter(of_this_kind)
+            .filter(|target| !listed.contains(*target));
         self.unread.add(missing.cloned(), Instant::now());
     }
 
@@ -133,14 +136,20 @@ impl Relay {
             if some.is_empty() {
                 self.news.notified().await;
             }
-            let reads = some.into_iter().map(|(target, seen)| self.read_scale(resource, target, seen));
+            let reads = some
+                .into_iter()
+                .map(|(target, seen)| self.read_scale(resource, target, seen));
             futures::future::join_all(reads).await;
         }
     }
 
     async fn read_scale(&self, resource: &ApiResource, target: ObjectRef, mut seen: Target) {
         let api = scale::api(self.client.clone(), resource, &target);
-        seen.other_scaler = self.rivals.borrow().as_ref().and_then(|others| others.get(&target).cloned());
+        seen.other_scaler = self
+            .rivals
+            .borrow()
+            .as_ref()
+            .and_then(|others| others.get(&target).cloned());
         match picture(&api, resource, &target, seen).await {
             found @ Found::Seen(_) => tell(&self.around, target, found).await,
             Found::Unusable(_) | Found::Unclear(_) => self.unread.add([target], Instant::now() + SOON),
