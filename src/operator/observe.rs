@@ -9,7 +9,7 @@ use crate::core::engine::Engine;
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKey};
 use crate::core::world::View;
-use crate::edge::prometheus::poller::{Selectors, Wanted, target_of};
+use crate::edge::poll::{Selectors, Wanted, target_of};
 
 /// Tells the edge what the engine needs to know; says something only when it changed, and looks only when it may have.
 pub struct Publisher {

@@ -33,7 +33,7 @@ use crate::edge::kube::status::{KnownStatuses, StatusWriter};
 use crate::edge::kube::watch::{ViewPart, Watching};
 use crate::edge::kube::{config, convert, health, policies, targets, watch as watching};
 use crate::edge::metrics::client::MetricsApis;
-use crate::edge::prometheus::poller;
+use crate::edge::poll;
 use crate::edge::sync;
 use crate::telemetry::metrics::Metrics;
 use act::Actor;
@@ -132,7 +132,7 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> Starte
     tokio::spawn(targets::run(client.clone(), needed.targets, unclear, watching.clone()));
     let (servers, known_servers) = watch::channel(None);
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
-    tokio::spawn(poller::run(
+    tokio::spawn(poll::run(
         needed.queries,
         known_servers,
         needed.selectors,

@@ -6,15 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::combine::Activity;
 use super::conflict::Fight;
+use super::contributors::Baseline;
+use super::gather::contributors;
 use super::hpa;
+use super::pods;
 use super::propose::Said;
 use super::stabilize::Windows;
 use crate::core::names::Uid;
-use crate::core::policy::ScalingPolicy;
+use crate::core::policy::{ScalingPolicy, Trigger};
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
 use crate::core::report::{ScaleEvent, ScalingHistory};
+use crate::core::state::State;
 use crate::core::time::{Span, Time};
+use crate::core::world::Target;
 
 /// How many own scale events are kept; beyond that the two oldest become one.
 pub const MAX_HISTORY: usize = 64;
@@ -59,6 +64,9 @@ pub struct Memory {
     /// Trigger → since when it has had no value that can be used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing_since: BTreeMap<String, Time>,
+    /// Trigger → what its answers were made from when they were last complete.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contributors: BTreeMap<String, Baseline>,
     /// When something was last to do, or nobody knew; for policies that have an idle size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_active: Option<Time>,
@@ -140,6 +148,7 @@ impl Memory {
             not_before: None,
             fight: Fight::default(),
             missing_since: history.missing_since,
+            contributors: history.contributors,
             last_active: history.last_active,
             inactive: false,
             told: None,
@@ -166,6 +175,29 @@ impl Memory {
             }
         }
         self.missing_since = missing;
+    }
+
+    /// Notes what the triggers' answers are made from.
+    pub(super) fn note_contributors(&mut self, state: &State, now: Time, target: &Target) {
+        let told = |trigger: &Trigger| {
+            let sample = state.samples.get(&trigger.query)?;
+            Some((trigger.name.clone(), contributors(&sample.reading)?))
+        };
+        let told: Vec<_> = self.policy.triggers.iter().filter_map(told).collect();
+        if told.is_empty() {
+            return;
+        }
+        let own = pods::own_pods(state, &self.policy, target).ok();
+        let known = own.filter(|_| !target.selector.is_empty());
+        let ready = known.map_or(target.replicas.get(), |own| pods::count_ready(&own));
+        for (name, contributors) in told {
+            let before = self.contributors.get(&name);
+            let after = before.map_or_else(
+                || Baseline::new(contributors, ready),
+                |before| before.after(contributors, ready, now),
+            );
+            self.contributors.insert(name, after);
+        }
     }
 
     /// Notes whether there is anything to do.

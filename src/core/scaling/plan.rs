@@ -36,7 +36,8 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
         }
         Ok(target) => {
             let course = if memory.policy.compat.is_none() {
-                let mut said = ask(state, now, &memory.policy, target);
+                memory.note_contributors(state, now, target);
+                let mut said = ask(state, now, &memory, target);
                 memory.note_missing(now, &said);
                 stand_in(&memory, now, target.replicas, &mut said);
                 decide(state, now, &mut memory, target, said)
