@@ -106,7 +106,7 @@ fn selectors(engine: &Engine, queries: &Wanted) -> Selectors {
     let known = &engine.state().world.targets;
     let targets = queries.iter().filter_map(|(key, _)| target_of(key));
     targets
-        .filter_map(|name| Some((name.clone(), known.get(name)?.as_ref()?.selector.clone())))
+        .filter_map(|name| Some((name.clone(), known.get(name)?.selector.clone())))
         .collect()
 }
 

@@ -13,11 +13,11 @@ use super::pods;
 use super::propose::Said;
 use super::stabilize::Windows;
 use crate::core::names::Uid;
-use crate::core::policy::{ScalingPolicy, Trigger};
+use crate::core::policy::ScalingPolicy;
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
 use crate::core::report::{ScaleEvent, ScalingHistory};
-use crate::core::state::State;
+use crate::core::state::{QueryId, State};
 use crate::core::time::{Span, Time};
 use crate::core::world::Target;
 
@@ -177,26 +177,21 @@ impl Memory {
         self.missing_since = missing;
     }
 
-    /// Notes what the triggers' answers are made from.
-    pub(super) fn note_contributors(&mut self, state: &State, now: Time, target: &Target) {
-        let told = |trigger: &Trigger| {
-            let sample = state.samples.get(&trigger.query)?;
-            Some((trigger.name.clone(), contributors(&sample.reading)?))
-        };
-        let told: Vec<_> = self.policy.triggers.iter().filter_map(told).collect();
-        if told.is_empty() {
-            return;
-        }
-        let own = pods::own_pods(state, &self.policy, target).ok();
-        let known = own.filter(|_| !target.selector.is_empty());
-        let ready = known.map_or(target.replicas.get(), |own| pods::count_ready(&own));
-        for (name, contributors) in told {
-            let before = self.contributors.get(&name);
-            let after = before.map_or_else(
-                || Baseline::new(contributors, ready),
-                |before| before.after(contributors, ready, now),
-            );
-            self.contributors.insert(name, after);
+    /// Notes what the triggers' answers are made from; `queries` are the numbers of what they ask.
+    pub(super) fn note_contributors(&mut self, state: &State, now: Time, queries: &[QueryId], target: &Target) {
+        let mut ready = None;
+        for (trigger, query) in self.policy.triggers.iter().zip(queries) {
+            let sample = state.queries.at(*query).and_then(|query| query.sample.as_ref());
+            let Some(contributors) = sample.and_then(|sample| contributors(&sample.reading)) else {
+                continue;
+            };
+            let ready = *ready.get_or_insert_with(|| pods::known_ready(state, &self.policy, target));
+            if let Some(before) = self.contributors.get_mut(&trigger.name) {
+                *before = before.after(contributors, ready, now);
+            } else {
+                let first = Baseline::new(contributors, ready);
+                self.contributors.insert(trigger.name.clone(), first);
+            }
         }
     }
 

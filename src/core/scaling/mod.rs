@@ -38,4 +38,4 @@ pub use memory::{Memory, Trouble, Unsure, Written};
 pub use plan::evaluate;
 pub use report::means_the_same;
 pub use settle::{observe_target, observe_unusable, settle};
-pub use track::{accept, acted_elsewhere, drop_unnamed, forget};
+pub use track::{Tracked, accept, acted_elsewhere, drop_unnamed, forget, restore};

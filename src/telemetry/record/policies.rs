@@ -89,7 +89,7 @@ impl Metrics {
         match &report.detail {
             Detail::None => {}
             Detail::Scaling(detail) => {
-                let policy = state.scaling.get(key).map(|memory| &memory.policy);
+                let policy = state.scaling(key).map(|memory| &memory.policy);
                 visible.bounds = policy.map(|policy| (policy.min.get(), policy.max.get()));
                 if let Some(decision) = &detail.decision {
                     let triggers = policy.map(|policy| policy.triggers.as_slice());
@@ -160,12 +160,12 @@ impl Metrics {
     #[allow(clippy::unused_self, reason = "as its sisters")]
     pub(super) fn signals(&self, shown: &mut Shown, state: &State) {
         for query in std::mem::take(&mut shown.sampled) {
-            let reading = state.samples.get(&query).map(|sample| &sample.reading);
+            let reading = state.sample(&query).map(|sample| &sample.reading);
             let Some(Reading::Value { value, sampled_at, .. } | Reading::Partial { value, sampled_at, .. }) = reading
             else {
                 continue;
             };
-            for key in state.by_query.get(&query).into_iter().flatten() {
+            for key in state.asking(&query) {
                 let Some(series) = shown.policies.get_mut(key) else {
                     continue;
                 };
@@ -269,7 +269,7 @@ type Gauges = prometheus_client::metrics::family::Family<PoolLabels, prometheus_
 
 fn meta<'a>(state: &'a State, key: &PolicyKey) -> Option<&'a Meta> {
     match key.kind {
-        PolicyKind::ScalingPolicy => state.scaling.get(key).map(|m| &m.policy.meta),
+        PolicyKind::ScalingPolicy => state.scaling(key).map(|m| &m.policy.meta),
         PolicyKind::NodePoolPolicy => state.nodes.get(key).map(|m| &m.policy.meta),
         PolicyKind::HealingPolicy => state.healing.get(key).map(|m| &m.policy.meta),
         PolicyKind::GitSource | PolicyKind::OperatorConfig => None,
@@ -278,7 +278,7 @@ fn meta<'a>(state: &'a State, key: &PolicyKey) -> Option<&'a Meta> {
 
 /// The triggers of a policy that ask this query.
 fn asking<'a>(state: &'a State, key: &PolicyKey, query: &'a QueryKey) -> impl Iterator<Item = &'a str> {
-    let triggers = state.scaling.get(key).map(|m| m.policy.triggers.as_slice());
+    let triggers = state.scaling(key).map(|m| m.policy.triggers.as_slice());
     let triggers = triggers.into_iter().flatten();
     triggers.filter(|t| t.query == *query).map(|t| t.name.as_str())
 }

@@ -64,11 +64,7 @@ impl Queue {
                     (job, end)
                 });
             }
-            let next = self
-                .order
-                .first()
-                .map(|(at, _)| *at)
-                .filter(|_| running.len() < AT_ONCE);
+            let next = self.next().filter(|_| running.len() < AT_ONCE);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 count = receiver.recv_many(&mut jobs, QUEUE) => {
