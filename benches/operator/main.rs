@@ -6,6 +6,7 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::float_cmp,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,

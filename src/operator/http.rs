@@ -1,16 +1,21 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::stream;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +97,7 @@ pub async fn serve(
             "/metrics",
             get(|State((metrics, probes)): State<(Metrics, Probes)>| async move {
                 metrics.leader.set(i64::from(probes.leads()));
-                exposition(&metrics)
+                exposition(metrics)
             }),
         )
         .with_state((metrics, probes));
@@ -115,13 +120,50 @@ fn answer(good: bool, otherwise: &'static str) -> Response {
     }
 }
 
-fn exposition(metrics: &Metrics) -> Response {
-    match metrics.encode() {
-        Ok(text) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
+/// Piece by piece, as fast as it is read, and aside from what decides: with thousands of policies it is a long text.
+fn exposition(metrics: Metrics) -> Response {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let mut pieces = Pieces {
+            sender,
+            text: String::with_capacity(PIECE),
+        };
+        // An error says only that nobody reads any more.
+        let _ = metrics.encode_to(&mut pieces).and_then(|()| pieces.send());
+    });
+    let pieces = stream::unfold(receiver, |mut receiver| async {
+        let piece: String = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(piece), receiver))
+    });
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], Body::from_stream(pieces)).into_response()
+}
+
+/// Bytes of a piece of text.
+const PIECE: usize = 64 << 10;
+/// Pieces that may wait to be sent.
+const PIECES: usize = 2;
+
+/// Sends what is written to it in pieces.
+struct Pieces {
+    sender: mpsc::Sender<String>,
+    text: String,
+}
+
+impl Pieces {
+    fn send(&mut self) -> fmt::Result {
+        let full = std::mem::replace(&mut self.text, String::with_capacity(PIECE));
+        self.sender.blocking_send(full).map_err(|_| fmt::Error)
+    }
+}
+
+impl fmt::Write for Pieces {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.text.len() + text.len() > PIECE {
+            self.send()?;
         }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        self.text.push_str(text);
+        Ok(())
     }
 }
 

@@ -52,6 +52,40 @@ pub enum Line {
     },
 }
 
+/// A [`Line`] as it is written, without a copy of what it says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Said<'a> {
+    Snapshot { version: u32, at: Time, state: &'a State },
+    Event { at: Time, event: &'a Event },
+    Plan(&'a Plan),
+    Step { at: Time },
+    Gap { at: Time },
+}
+
+impl Said<'_> {
+    /// Its length as it is written.
+    fn size(&self) -> serde_json::Result<u64> {
+        let mut count = Count(0);
+        serde_json::to_writer(&mut count, self)?;
+        Ok(count.0)
+    }
+}
+
+/// Counts what is written to it.
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Where the journal goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -156,10 +190,10 @@ impl Journal {
         }
         self.write(
             at,
-            &Line::Snapshot {
+            &Said::Snapshot {
                 version: VERSION,
                 at,
-                state: Box::new(state.clone()),
+                state,
             },
         );
         // The snapshot's own size, however large the cluster, does not end the segment.
@@ -177,22 +211,16 @@ impl Journal {
     /// Records an event.
     pub fn event(&mut self, at: Time, event: &Event) {
         if self.out.is_some() {
-            self.write(
-                at,
-                &Line::Event {
-                    at,
-                    event: Box::new(event.clone()),
-                },
-            );
+            self.write(at, &Said::Event { at, event });
         }
     }
 
     /// Records a plan, and sees to it that all of it is on its way.
     pub fn plan(&mut self, plan: &Plan) {
         if self.out.is_some() && plan.is_empty() {
-            self.write(plan.at, &Line::Step { at: plan.at });
+            self.write(plan.at, &Said::Step { at: plan.at });
         } else if self.out.is_some() {
-            self.write(plan.at, &Line::Plan(Box::new(plan.clone())));
+            self.write(plan.at, &Said::Plan(plan));
         }
         if let Some(out) = &mut self.out
             && let Err(error) = out.flush()
@@ -217,24 +245,26 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&mut self, at: Time, line: &Line) {
+    /// Straight to where it goes, since a snapshot is as large as the state.
+    fn write(&mut self, at: Time, line: &Said<'_>) {
         let Some(out) = &mut self.out else { return };
-        let mut bytes = match serde_json::to_vec(line) {
-            Ok(bytes) => bytes,
+        let mut size = match line.size() {
+            Ok(size) => size + 1,
             Err(error) => {
                 tracing::error!(%error, "a journal line cannot be written");
                 return;
             }
         };
-        let over = self.this_hour + bytes.len() as u64 > self.bounds.bytes_per_hour;
+        let over = self.this_hour + size > self.bounds.bytes_per_hour;
+        let gap = Said::Gap { at };
+        let line = if over { &gap } else { line };
         if over {
-            bytes = serde_json::to_vec(&Line::Gap { at }).unwrap_or_default();
+            size = line.size().map_or(0, |size| size + 1);
         }
-        bytes.push(b'\n');
-        if let Err(error) = out.write_all(&bytes) {
+        let written = serde_json::to_writer(&mut *out, line).map_err(io::Error::from);
+        if let Err(error) = written.and_then(|()| out.write_all(b"\n")) {
             return self.fail(at, &error);
         }
-        let size = bytes.len() as u64;
         self.written += size;
         self.this_hour += size;
         self.metrics.journal_bytes.inc_by(size);

@@ -1,24 +1,23 @@
 //! Every metric of the operator: name, help, labels. Dashboards, rules and the reference are generated from the same
 //! registry, so that a name exists in one place only.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::record::Shown;
-
-/// A gauge of floats.
-pub type FloatGauge = Gauge<f64, AtomicU64>;
+use super::record::visible::{self, AtOneMoment, PerPolicy, Picture};
 
 /// The names of a set of labels.
-trait LabelNames {
+pub(super) trait LabelNames {
+    /// In the order in which they are exposed.
     const NAMES: &'static [&'static str];
 }
 
@@ -32,6 +31,32 @@ impl<N, A> Labelled for Counter<N, A> {}
 impl Labelled for Histogram {}
 impl<L: LabelNames, M, C> Labelled for Family<L, M, C> {
     const LABELS: &'static [&'static str] = L::NAMES;
+}
+impl<L: LabelNames> Labelled for PerPolicy<L> {
+    const LABELS: &'static [&'static str] = L::NAMES;
+}
+
+/// A metric that is exposed as it is at one moment.
+trait Exposed {
+    fn expose(&self, registry: &mut Registry, name: &str, help: &str, kind: MetricKind, picture: &Arc<Picture>);
+}
+
+impl<M: Metric + Clone> Exposed for M {
+    fn expose(&self, registry: &mut Registry, name: &str, help: &str, _: MetricKind, _: &Arc<Picture>) {
+        registry.register(name, help, self.clone());
+    }
+}
+
+impl<L: LabelNames + 'static> Exposed for PerPolicy<L> {
+    fn expose(&self, registry: &mut Registry, name: &str, help: &str, kind: MetricKind, picture: &Arc<Picture>) {
+        let kind = if kind == MetricKind::Counter {
+            MetricType::Counter
+        } else {
+            MetricType::Gauge
+        };
+        let now = AtOneMoment::new(self.clone(), kind, Arc::clone(picture));
+        registry.register(name, help, now);
+    }
 }
 
 macro_rules! labels {
@@ -172,9 +197,15 @@ macro_rules! metrics {
                 vec![$(all.$field,)+]
             }
 
-            fn register(&self) -> Registry {
+            fn register(&self, picture: &Arc<Picture>) -> Registry {
                 let mut registry = Registry::with_prefix("homeostat");
-                $(registry.register(stringify!($field), concat!($($doc),+).trim_ascii(), self.$field.clone());)+
+                $(self.$field.expose(
+                    &mut registry,
+                    stringify!($field),
+                    concat!($($doc),+).trim_ascii(),
+                    MetricKind::$kind,
+                    picture,
+                );)+
                 registry
             }
         }
@@ -194,13 +225,13 @@ metrics! {
     /// Whether a part of the cluster's picture is complete and current: 1, or 0
     view_current: Gauge Family<ViewLabels, Gauge> = Family::default();
     /// Policies by their condition Ready: 1 for the status and reason that it has
-    policy_ready: Gauge Family<ReadyLabels, Gauge> = Family::default();
+    policy_ready: Gauge PerPolicy<ReadyLabels> = PerPolicy::new(visible::ready);
     /// Whether a policy cannot go on until a person changes something: 1, or 0
-    policy_stalled: Gauge Family<PolicyLabels, Gauge> = Family::default();
+    policy_stalled: Gauge PerPolicy<PolicyLabels> = PerPolicy::new(visible::stalled);
     /// Whether a policy is suspended: 1, or 0
-    policy_suspended: Gauge Family<PolicyLabels, Gauge> = Family::default();
+    policy_suspended: Gauge PerPolicy<PolicyLabels> = PerPolicy::new(visible::suspended);
     /// Always 1 for every usable policy; the label says whether it acts or only shows
-    policy_info: Gauge Family<InfoLabels, Gauge> = Family::default();
+    policy_info: Gauge PerPolicy<InfoLabels> = PerPolicy::new(visible::info);
     /// Steps of the engine
     steps: Counter Counter = Counter::default();
     /// Seconds that a step of the engine took
@@ -210,27 +241,27 @@ metrics! {
     /// Events that wait for the engine
     events_waiting: Gauge Gauge = Gauge::default();
     /// Replicas of the target now
-    current_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    current_replicas: Gauge PerPolicy<ScalingLabels> = PerPolicy::new(visible::current);
     /// Replicas that the policy wants
-    desired_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    desired_replicas: Gauge PerPolicy<ScalingLabels> = PerPolicy::new(visible::desired);
     /// The least replicas that the policy allows
-    min_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    min_replicas: Gauge PerPolicy<ScalingLabels> = PerPolicy::new(visible::least);
     /// The most replicas that the policy allows
-    max_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    max_replicas: Gauge PerPolicy<ScalingLabels> = PerPolicy::new(visible::most);
     /// Replicas that the triggers ask for, before stabilization and limits
-    recommendation_replicas: Gauge Family<ScalingLabels, Gauge> = Family::default();
+    recommendation_replicas: Gauge PerPolicy<ScalingLabels> = PerPolicy::new(visible::recommendation);
     /// 1 while this limit keeps the policy from what its triggers ask for
-    limited: Gauge Family<LimitLabels, Gauge> = Family::default();
+    limited: Gauge PerPolicy<LimitLabels> = PerPolicy::new(visible::limited);
     /// Changes of replicas that were made
-    scale_events: Counter Family<ScaleLabels, Counter> = Family::default();
+    scale_events: Counter PerPolicy<ScaleLabels> = PerPolicy::new(visible::scaled);
     /// The trigger's last value
-    signal_value: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
+    signal_value: Gauge PerPolicy<TriggerLabels> = PerPolicy::new(visible::signal_value);
     /// The value at which the trigger would ask for exactly the replicas that there are
-    signal_target: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
+    signal_target: Gauge PerPolicy<TriggerLabels> = PerPolicy::new(visible::signal_target);
     /// Unix time of the trigger's last sample
-    signal_timestamp_seconds: Gauge Family<TriggerLabels, FloatGauge> = Family::default();
+    signal_timestamp_seconds: Gauge PerPolicy<TriggerLabels> = PerPolicy::new(visible::signal_time);
     /// 1 while the trigger has no usable data
-    signal_missing: Gauge Family<TriggerLabels, Gauge> = Family::default();
+    signal_missing: Gauge PerPolicy<TriggerLabels> = PerPolicy::new(visible::signal_missing);
     /// Queries to Prometheus, by outcome
     queries: Counter Family<QueryLabels, Counter> = Family::default();
     /// Seconds that queries to Prometheus took
@@ -295,14 +326,22 @@ impl Metrics {
     /// # Errors
     /// Only when formatting itself fails.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
-        // What is shown of a policy is replaced as a whole: nobody sees half of it.
-        let _whole = self.shown();
         let mut text = String::new();
-        encode(&mut text, &self.register())?;
+        self.encode_to(&mut text)?;
         Ok(text)
     }
 
-    /// What is shown of policies now; held while it is read or replaced.
+    /// Writes all values in the OpenMetrics text format, piece by piece: with thousands of policies it is a long text.
+    ///
+    /// # Errors
+    /// Only when writing fails.
+    pub fn encode_to(&self, text: &mut impl std::fmt::Write) -> Result<(), std::fmt::Error> {
+        // What is shown of a policy is replaced as a whole: nobody sees half of it. Nobody waits either while it is written.
+        let picture = Arc::new(self.shown().picture());
+        encode(text, &self.register(&picture))
+    }
+
+    /// What is shown of policies now.
     pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,13 +3,14 @@
 
 mod policies;
 mod survey;
+pub(super) mod visible;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::metrics::{
-    ActionLabels, EventLabels, HealLabels, Metrics, PoolLabels, RefusalLabels, ScaleLabels, SourceLabels, SyncLabels,
-    ViewLabels,
+    ActionLabels, EventLabels, HealLabels, Metrics, PoolLabels, RefusalLabels, SourceLabels, SyncLabels, ViewLabels,
 };
 use crate::core::engine::Engine;
 use crate::core::event::{Event, Outcome};
@@ -18,6 +19,7 @@ use crate::core::plan::{Action, Deed, Plan, Refusal};
 use crate::core::time::Time;
 use crate::core::world::{Node, View};
 use policies::Series;
+use visible::Picture;
 
 /// Outcomes of a sync after which the cluster is as the repository says.
 pub(super) const SYNCED: [&str; 2] = ["Applied", "Unchanged"];
@@ -44,16 +46,26 @@ pub(super) struct Shown {
 #[derive(Debug, Default)]
 struct Counted {
     refusals: HashSet<RefusalLabels>,
-    scaled: HashSet<ScaleLabels>,
     synced: HashSet<SyncLabels>,
+}
+
+impl Shown {
+    /// What is shown of every policy, apart.
+    pub(super) fn picture(&self) -> Picture {
+        let shown = self.policies.iter();
+        shown
+            .map(|(key, series)| (key.clone(), Arc::clone(&series.visible)))
+            .collect()
+    }
 }
 
 impl Metrics {
     /// A term begins: what an earlier one showed of policies is no longer known to be true.
     pub fn begin_term(&self) {
         let mut shown = self.shown();
-        for (key, series) in std::mem::take(&mut shown.policies) {
-            self.hide(&key, &series);
+        for (key, series) in &mut shown.policies {
+            self.hide(key, series);
+            *series = Series::counters_of(series);
         }
         self.forget_survey(&mut shown);
         shown.sampled.clear();
@@ -118,9 +130,6 @@ impl Metrics {
         let counted = shown.counted.remove(key).unwrap_or_default();
         for labels in &counted.refusals {
             self.refusals.remove(labels);
-        }
-        for labels in &counted.scaled {
-            self.scale_events.remove(labels);
         }
         for labels in &counted.synced {
             self.git_syncs.remove(labels);
@@ -225,15 +234,9 @@ impl Metrics {
         match &action.what {
             Deed::Scale { from, to, .. } if *outcome == Outcome::Done => {
                 let direction = if to > from { "Up" } else { "Down" };
-                let labels = scale_labels(&action.policy, direction, action.reason.as_str());
-                self.scale_events.get_or_create(&labels).inc();
                 let mut shown = self.shown();
-                shown
-                    .counted
-                    .entry(action.policy.clone())
-                    .or_default()
-                    .scaled
-                    .insert(labels);
+                let series = shown.policies.entry(action.policy.clone()).or_default();
+                Arc::make_mut(&mut series.visible).count_scaled(direction, action.reason, 1);
             }
             Deed::Evict { .. } | Deed::Restore { .. } => {
                 let namespace = action.what.subject().namespace;
@@ -264,15 +267,6 @@ fn source_labels(source: &PolicyKey) -> SourceLabels {
     SourceLabels {
         namespace: source.namespace.clone(),
         name: source.name.clone(),
-    }
-}
-
-fn scale_labels(policy: &PolicyKey, direction: &str, reason: &str) -> ScaleLabels {
-    ScaleLabels {
-        namespace: policy.namespace.clone(),
-        name: policy.name.clone(),
-        direction: direction.into(),
-        reason: reason.into(),
     }
 }
 

@@ -114,8 +114,16 @@ fn every_declared_metric_is_set_by_the_code_that_runs() {
         })
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
+    let declared = std::fs::read_to_string(root().join("src/telemetry/metrics.rs")).unwrap();
     for metric in Metrics::describe() {
         let field = metric.name.trim_start_matches("homeostat_").trim_end_matches("_total");
+        // Those of policies are read from what is shown of each; whether that is ever set, the test above says.
+        if regex::Regex::new(&format!(r"\b{field}: \w+ PerPolicy<"))
+            .unwrap()
+            .is_match(&declared)
+        {
+            continue;
+        }
         let used = regex::Regex::new(&format!(r"(self|metrics)\s*\.{field}\b")).unwrap();
         assert!(used.is_match(&source), "{} is set nowhere in src/", metric.name);
     }

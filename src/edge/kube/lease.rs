@@ -87,10 +87,12 @@ fn duration(span: Span) -> Duration {
 impl Elector {
     async fn run(mut self, shutdown: CancellationToken) {
         let period = duration(self.config.retry);
+        let limit = duration(self.config.renew_deadline) / 2;
         loop {
             let began = Boottime::now();
-            // A try that takes longer than the period may not hold up the next: the claim runs out meanwhile.
-            match tokio::time::timeout(period, self.attempt()).await {
+            // A try may take long where the API server is busy, but not so long that there is no time for another before the claim
+            // runs out.
+            match tokio::time::timeout(limit, self.attempt()).await {
                 Ok(Ok(true)) => self.set_claim(Some(began)),
                 Ok(Ok(false)) => self.set_claim(None),
                 Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "the Lease could not be read or renewed"),
@@ -102,7 +104,7 @@ impl Elector {
             self.announce();
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = tokio::time::sleep(period) => {}
+                () = tokio::time::sleep(period.saturating_sub(began.elapsed())) => {}
             }
         }
         self.release().await;

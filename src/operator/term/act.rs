@@ -1,7 +1,7 @@
 //! Carries out a plan: reports first, since an intent must be on record before the act; then actions, a bounded number
 //! at once; outcomes go back to the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use std::sync::Arc;
@@ -73,8 +73,9 @@ impl Actor {
         }
         self.teller.plan(plan, state);
         let mut intents: BTreeMap<&PolicyKey, &Report> = BTreeMap::new();
+        let intending = intending(plan);
         for report in &plan.reports {
-            if holds_intent(plan, report) {
+            if intending.contains(&report.policy) {
                 intents.insert(&report.policy, report);
             } else {
                 self.status.send(report.clone()).await;
@@ -146,7 +147,8 @@ impl Actor {
 
     /// Stores what a last plan reports; its actions are left to whoever leads next, and so are reports that speak of them.
     pub(super) async fn last_reports(&self, plan: &Plan) {
-        let reports = plan.reports.iter().filter(|r| !holds_intent(plan, r));
+        let intending = intending(plan);
+        let reports = plan.reports.iter().filter(|r| !intending.contains(&r.policy));
         let stored = futures::future::join_all(reports.map(|report| self.status.store(report.clone())));
         if tokio::time::timeout(LAST_REPORTS, stored).await.is_err() {
             tracing::warn!("the last statuses were not all written in time");
@@ -154,10 +156,10 @@ impl Actor {
     }
 }
 
-/// The report records the intent of a destructive action of this plan.
-fn holds_intent(plan: &Plan, report: &Report) -> bool {
-    let evicts = |a: &Action| a.policy == report.policy && matches!(a.what, Deed::Evict { .. });
-    plan.actions.iter().any(evicts)
+/// The policies whose reports record the intent of a destructive action of this plan.
+fn intending(plan: &Plan) -> BTreeSet<&PolicyKey> {
+    let evictions = plan.actions.iter().filter(|a| matches!(a.what, Deed::Evict { .. }));
+    evictions.map(|a| &a.policy).collect()
 }
 
 fn log(action: &Action, outcome: &Outcome) {

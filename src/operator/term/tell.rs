@@ -36,17 +36,21 @@ impl Teller {
         for refusal in &plan.refusals {
             self.notices.send(refused(refusal, plan.at, state));
         }
+        let mut refused: BTreeMap<&PolicyKey, BTreeSet<Reason>> = BTreeMap::new();
+        for refusal in &plan.refusals {
+            refused.entry(&refusal.policy).or_default().insert(refusal.reason);
+        }
         for report in &plan.reports {
-            let refused = plan.refusals.iter().filter(|r| r.policy == report.policy);
-            self.report(report, plan.at, state, &refused.map(|r| r.reason).collect());
+            let told = refused.remove(&report.policy).unwrap_or_default();
+            self.report(report, plan.at, state, told);
         }
     }
 
-    fn report(&mut self, report: &Report, at: Time, state: &State, told: &BTreeSet<Reason>) {
+    fn report(&mut self, report: &Report, at: Time, state: &State, told: BTreeSet<Reason>) {
         let bad: Vec<&ConditionReport> = report.conditions.iter().filter(|c| is_trouble(c)).collect();
         let now: BTreeSet<Reason> = bad.iter().map(|c| c.reason).collect();
         let before = self.troubles.remove(&report.policy).unwrap_or_default();
-        let mut said = told.clone();
+        let mut said = told;
         for condition in bad {
             if !before.contains(&condition.reason) && said.insert(condition.reason) {
                 let mut notice = about(&report.policy, at, state);

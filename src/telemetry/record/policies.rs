@@ -2,23 +2,23 @@
 //! is shown is held meanwhile.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::{SYNC_SUSPENDED, SYNCED, Shown, heal_labels, scale_labels};
+use super::visible::{Decided, Signal, Visible};
+use super::{SYNC_SUSPENDED, SYNCED, Shown, heal_labels};
 use crate::core::names::{PolicyKey, PolicyKind, QueryKey};
 use crate::core::policy::{Meta, MetricTarget, Mode, Trigger};
-use crate::core::quantity::Milli;
+use crate::core::quantity::{Milli, Replicas};
 use crate::core::reason::Reason;
 use crate::core::report::{Decision, Detail, HealingReport, IncidentPhase, NodesReport, Report};
 use crate::core::sample::Reading;
 use crate::core::state::State;
 use crate::core::time::Time;
 use crate::core::world::Status;
-use crate::telemetry::metrics::{
-    InfoLabels, LimitLabels, Metrics, PolicyLabels, PoolLabels, PoolsLabels, ReadyLabels, ScalingLabels, TriggerLabels,
-};
+use crate::telemetry::metrics::{Metrics, PoolLabels, PoolsLabels, ScalingLabels};
 
 /// What can keep a policy from what its triggers ask for.
-const LIMITS: [Reason; 8] = [
+pub(super) const LIMITS: [Reason; 8] = [
     Reason::ScaleUpLimit,
     Reason::ScaleDownLimit,
     Reason::ScaleUpStabilized,
@@ -37,15 +37,26 @@ const SCALES: [(&str, Reason); 4] = [
     ("Down", Reason::AboveMaximum),
 ];
 
-/// The series that stand for one policy, as far as its key does not tell.
+/// What is shown of one policy.
 #[derive(Debug, Default)]
 pub(super) struct Series {
-    ready: Option<ReadyLabels>,
-    info: Option<InfoLabels>,
-    triggers: Vec<TriggerLabels>,
+    pub(super) visible: Arc<Visible>,
     pub(super) pools: Vec<PoolLabels>,
     /// Incidents that are open.
     open: BTreeSet<String>,
+}
+
+impl Series {
+    /// Nothing but what was counted.
+    pub(super) fn counters_of(old: &Self) -> Self {
+        Self {
+            visible: Arc::new(Visible {
+                scaled: old.visible.scaled.clone(),
+                ..Visible::default()
+            }),
+            ..Self::default()
+        }
+    }
 }
 
 impl Metrics {
@@ -54,62 +65,74 @@ impl Metrics {
         let key = &report.policy;
         let old = shown.policies.remove(key).unwrap_or_default();
         self.hide(key, &old);
-        let mut series = Series {
-            ready: self.conditions(report),
-            info: meta(state, key).map(|meta| self.meta(meta)),
-            ..Series::default()
+        let mut series = Series::counters_of(&old);
+        let mut visible = Visible {
+            scaled: old.visible.scaled.clone(),
+            stalled: Some(report.condition("Stalled").is_some_and(|c| c.status == Status::True)),
+            ready: report.condition("Ready").map(|ready| {
+                let status = match ready.status {
+                    Status::True => "True",
+                    Status::False => "False",
+                    Status::Unknown => "Unknown",
+                };
+                (status, ready.reason.as_str().into())
+            }),
+            ..Visible::default()
         };
+        if let Some(meta) = meta(state, key) {
+            visible.suspended = Some(meta.suspend);
+            visible.mode = Some(match meta.mode {
+                Mode::Enforce => "Enforce",
+                Mode::DryRun => "DryRun",
+            });
+        }
         match &report.detail {
             Detail::None => {}
             Detail::Scaling(detail) => {
-                self.bounds(key, state);
+                let policy = state.scaling(key).map(|memory| &memory.policy);
+                visible.bounds = policy.map(|policy| (policy.min.get(), policy.max.get()));
                 if let Some(decision) = &detail.decision {
-                    series.triggers = self.decision(key, decision, state);
+                    let triggers = policy.map(|policy| policy.triggers.as_slice());
+                    decide(&mut visible, decision, triggers.unwrap_or_default());
                 }
-                self.expect_scaling(shown, key);
+                // A counter begins at zero before its first event, or else no rate would see that one.
+                for (direction, reason) in SCALES {
+                    visible.count_scaled(direction, reason, 0);
+                }
             }
             Detail::Nodes(detail) => series.pools = self.pools(key, detail, state),
             Detail::Healing(detail) => series.open = self.incidents(key, detail, &old.open, at),
         }
+        series.visible = Arc::new(visible);
         shown.policies.insert(key.clone(), series);
     }
 
     /// Of GitSources the engine makes no report: what their last sync said is shown.
+    #[allow(clippy::unused_self, reason = "as its sisters")]
     pub(super) fn show_source(&self, shown: &mut Shown, source: &PolicyKey, outcome: &str) {
-        let old = shown.policies.remove(source).unwrap_or_default();
-        self.hide(source, &old);
         let suspended = outcome == SYNC_SUSPENDED;
-        self.policy_suspended
-            .get_or_create(&policy_labels(source))
-            .set(i64::from(suspended));
         let applied = SYNCED.contains(&outcome);
-        let labels = ReadyLabels {
-            kind: source.kind.as_str().into(),
-            namespace: source.namespace.clone(),
-            name: source.name.clone(),
-            status: if applied || suspended { "True" } else { "False" }.into(),
-            reason: if applied { SYNCED[0] } else { outcome }.into(),
+        let status = if applied || suspended { "True" } else { "False" };
+        let reason = if applied {
+            SYNCED[0].into()
+        } else {
+            outcome.to_owned().into()
         };
-        self.policy_ready.get_or_create(&labels).set(1);
+        let visible = Visible {
+            suspended: Some(suspended),
+            ready: Some((status, reason)),
+            ..Visible::default()
+        };
         let series = Series {
-            ready: Some(labels),
+            visible: Arc::new(visible),
             ..Series::default()
         };
         shown.policies.insert(source.clone(), series);
     }
 
-    /// Takes away what is shown of a policy.
+    /// Takes away what is shown of a policy and is no part of its [`Visible`].
     pub(super) fn hide(&self, key: &PolicyKey, series: &Series) {
-        if let Some(labels) = &series.ready {
-            self.policy_ready.remove(labels);
-        }
-        if let Some(labels) = &series.info {
-            self.policy_info.remove(labels);
-        }
-        self.policy_stalled.remove(&policy_labels(key));
-        self.policy_suspended.remove(&policy_labels(key));
         match key.kind {
-            PolicyKind::ScalingPolicy => self.hide_scaling(key, &series.triggers),
             PolicyKind::NodePoolPolicy => {
                 for pool in &series.pools {
                     for gauge in [
@@ -129,126 +152,12 @@ impl Metrics {
                 self.open_incidents.remove(&own_labels(key));
                 self.exhausted_incidents.remove(&own_labels(key));
             }
-            PolicyKind::GitSource | PolicyKind::OperatorConfig => {}
+            PolicyKind::ScalingPolicy | PolicyKind::GitSource | PolicyKind::OperatorConfig => {}
         }
-    }
-
-    fn hide_scaling(&self, key: &PolicyKey, triggers: &[TriggerLabels]) {
-        let labels = own_labels(key);
-        for gauge in [
-            &self.current_replicas,
-            &self.desired_replicas,
-            &self.recommendation_replicas,
-            &self.min_replicas,
-            &self.max_replicas,
-        ] {
-            gauge.remove(&labels);
-        }
-        for reason in LIMITS {
-            self.limited.remove(&limit_labels(key, reason));
-        }
-        for trigger in triggers {
-            self.signal_missing.remove(trigger);
-            self.signal_value.remove(trigger);
-            self.signal_target.remove(trigger);
-            self.signal_timestamp_seconds.remove(trigger);
-        }
-    }
-
-    fn conditions(&self, report: &Report) -> Option<ReadyLabels> {
-        let key = &report.policy;
-        let stalled = report.condition("Stalled").is_some_and(|c| c.status == Status::True);
-        self.policy_stalled
-            .get_or_create(&policy_labels(key))
-            .set(i64::from(stalled));
-        let ready = report.condition("Ready")?;
-        let status = match ready.status {
-            Status::True => "True",
-            Status::False => "False",
-            Status::Unknown => "Unknown",
-        };
-        let labels = ReadyLabels {
-            kind: key.kind.as_str().into(),
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-            status: status.into(),
-            reason: ready.reason.as_str().into(),
-        };
-        self.policy_ready.get_or_create(&labels).set(1);
-        Some(labels)
-    }
-
-    fn meta(&self, meta: &Meta) -> InfoLabels {
-        let key = &meta.key;
-        self.policy_suspended
-            .get_or_create(&policy_labels(key))
-            .set(i64::from(meta.suspend));
-        let mode = match meta.mode {
-            Mode::Enforce => "Enforce",
-            Mode::DryRun => "DryRun",
-        };
-        let labels = InfoLabels {
-            kind: key.kind.as_str().into(),
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-            mode: mode.into(),
-        };
-        self.policy_info.get_or_create(&labels).set(1);
-        labels
-    }
-
-    fn bounds(&self, key: &PolicyKey, state: &State) {
-        if let Some(memory) = state.scaling(key) {
-            let labels = own_labels(key);
-            let (min, max) = (memory.policy.min.get(), memory.policy.max.get());
-            self.min_replicas.get_or_create(&labels).set(min.into());
-            self.max_replicas.get_or_create(&labels).set(max.into());
-        }
-    }
-
-    fn decision(&self, key: &PolicyKey, decision: &Decision, state: &State) -> Vec<TriggerLabels> {
-        let labels = own_labels(key);
-        let current = decision.from.get();
-        self.current_replicas.get_or_create(&labels).set(current.into());
-        self.desired_replicas
-            .get_or_create(&labels)
-            .set(decision.desired.get().into());
-        if let Some(proposed) = decision.proposed {
-            self.recommendation_replicas
-                .get_or_create(&labels)
-                .set(proposed.get().into());
-        }
-        for reason in LIMITS {
-            self.limited
-                .get_or_create(&limit_labels(key, reason))
-                .set(i64::from(decision.limited_by == Some(reason)));
-        }
-        let declared = state.scaling(key).map(|m| m.policy.triggers.as_slice());
-        let mut triggers = Vec::with_capacity(decision.triggers.len());
-        for said in &decision.triggers {
-            let labels = trigger_labels(key, &said.name);
-            self.signal_missing
-                .get_or_create(&labels)
-                .set(i64::from(said.proposal.is_none()));
-            if let (Some(value), Some(at)) = (said.value, said.sampled_at) {
-                self.signal(&labels, value, at);
-            }
-            if let Some(trigger) = declared.into_iter().flatten().find(|t| t.name == said.name) {
-                self.signal_target.get_or_create(&labels).set(aim(trigger, current));
-            }
-            triggers.push(labels);
-        }
-        triggers
-    }
-
-    fn signal(&self, labels: &TriggerLabels, value: Milli, at: Time) {
-        self.signal_value.get_or_create(labels).set(value.as_f64());
-        self.signal_timestamp_seconds
-            .get_or_create(labels)
-            .set(at.as_millis() as f64 / 1000.0);
     }
 
     /// Values and their times change without a new report: a report is made only when its meaning changes.
+    #[allow(clippy::unused_self, reason = "as its sisters")]
     pub(super) fn signals(&self, shown: &mut Shown, state: &State) {
         for query in std::mem::take(&mut shown.sampled) {
             let reading = state.sample(&query).map(|sample| &sample.reading);
@@ -257,23 +166,16 @@ impl Metrics {
                 continue;
             };
             for key in state.asking(&query) {
+                let Some(series) = shown.policies.get_mut(key) else {
+                    continue;
+                };
                 for name in asking(state, key, &query) {
-                    let labels = trigger_labels(key, name);
-                    if shown.policies.get(key).is_some_and(|s| s.triggers.contains(&labels)) {
-                        self.signal(&labels, *value, *sampled_at);
+                    let visible = Arc::make_mut(&mut series.visible);
+                    if let Some(signal) = visible.signals.iter_mut().find(|signal| *signal.name == *name) {
+                        signal.value = Some(sampled(*value, *sampled_at));
                     }
                 }
             }
-        }
-    }
-
-    /// A counter begins at zero before its first event, or else no rate would see that one.
-    fn expect_scaling(&self, shown: &mut Shown, key: &PolicyKey) {
-        let counted = shown.counted.entry(key.clone()).or_default();
-        for (direction, reason) in SCALES {
-            let labels = scale_labels(key, direction, reason.as_str());
-            self.scale_events.get_or_create(&labels).inc_by(0);
-            counted.scaled.insert(labels);
         }
     }
 
@@ -336,6 +238,32 @@ impl Metrics {
     }
 }
 
+/// What a decision and its triggers show.
+fn decide(visible: &mut Visible, decision: &Decision, declared: &[Trigger]) {
+    let current = decision.from.get();
+    visible.decided = Some(Decided {
+        current,
+        desired: decision.desired.get(),
+        proposed: decision.proposed.map(Replicas::get),
+        limited: decision.limited_by,
+    });
+    let signals = decision.triggers.iter().map(|said| Signal {
+        name: said.name.as_str().into(),
+        missing: said.proposal.is_none(),
+        value: said.value.zip(said.sampled_at).map(|(value, at)| sampled(value, at)),
+        aim: declared
+            .iter()
+            .find(|t| t.name == said.name)
+            .map(|trigger| aim(trigger, current)),
+    });
+    visible.signals = signals.collect();
+}
+
+/// A value and the Unix time of its sample.
+fn sampled(value: Milli, at: Time) -> (f64, f64) {
+    (value.as_f64(), at.as_millis() as f64 / 1000.0)
+}
+
 /// A family of gauges by pool.
 type Gauges = prometheus_client::metrics::family::Family<PoolLabels, prometheus_client::metrics::gauge::Gauge>;
 
@@ -364,14 +292,6 @@ fn aim(trigger: &Trigger, current: u32) -> f64 {
     }
 }
 
-fn policy_labels(key: &PolicyKey) -> PolicyLabels {
-    PolicyLabels {
-        kind: key.kind.as_str().into(),
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-    }
-}
-
 fn own_labels(key: &PolicyKey) -> ScalingLabels {
     ScalingLabels {
         namespace: key.namespace.clone(),
@@ -382,21 +302,5 @@ fn own_labels(key: &PolicyKey) -> ScalingLabels {
 fn pools_labels(key: &PolicyKey) -> PoolsLabels {
     PoolsLabels {
         policy: key.name.clone(),
-    }
-}
-
-fn limit_labels(key: &PolicyKey, reason: Reason) -> LimitLabels {
-    LimitLabels {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        reason: reason.as_str().into(),
-    }
-}
-
-fn trigger_labels(key: &PolicyKey, trigger: &str) -> TriggerLabels {
-    TriggerLabels {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        trigger: trigger.into(),
     }
 }

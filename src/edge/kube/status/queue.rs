@@ -23,7 +23,7 @@ const LAST_DELAY: Duration = Duration::from_secs(30);
 /// whose spec has a value of another type than one of the definition's rules reads: then Events and metrics must do.
 const REFUSED_DELAY: Duration = Duration::from_mins(5);
 /// A policy that is still looking around mostly knows more very soon: what it says is written only when that takes longer than this.
-const LOOKING_DELAY: Duration = Duration::from_secs(2);
+const LOOKING_DELAY: Duration = Duration::from_secs(5);
 
 /// Reports that are not stored yet. At most one a policy waits, and at most one a policy is being written.
 #[derive(Default)]
@@ -31,6 +31,9 @@ pub(super) struct Queue {
     waiting: BTreeMap<PolicyKey, Waiting>,
     /// Those of the waiting that may be written, and when.
     order: BTreeSet<(Instant, PolicyKey)>,
+    /// The same of those that still look around: they are written only when there is nothing else to say, since after a cold start
+    /// with thousands of policies most of them know more before their turn comes.
+    looking: BTreeSet<(Instant, PolicyKey)>,
     /// Policies whose status is being written.
     busy: BTreeSet<PolicyKey>,
 }
@@ -61,11 +64,7 @@ impl Queue {
                     (job, end)
                 });
             }
-            let next = self
-                .order
-                .first()
-                .map(|(at, _)| *at)
-                .filter(|_| running.len() < AT_ONCE);
+            let next = self.next().filter(|_| running.len() < AT_ONCE);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 count = receiver.recv_many(&mut jobs, QUEUE) => {
@@ -89,7 +88,8 @@ impl Queue {
         };
         let key = report.policy.clone();
         if let Some(old) = self.waiting.get_mut(&key) {
-            self.order.remove(&(old.next, key.clone()));
+            let place = (old.next, key.clone());
+            let _ = self.order.remove(&place) || self.looking.remove(&place);
             // What could not be written is tried no earlier for what is new in it, unless the object is another one now.
             if !old.failed || old.report.generation != report.generation {
                 old.next = old.next.min(now + delay);
@@ -114,16 +114,30 @@ impl Queue {
         if !self.busy.contains(&key)
             && let Some(waiting) = self.waiting.get(&key)
         {
-            self.order.insert((waiting.next, key));
+            let looks = waiting.done.is_empty() && looks_around(&waiting.report);
+            let line = if looks { &mut self.looking } else { &mut self.order };
+            line.insert((waiting.next, key));
         }
+    }
+
+    /// When something comes due.
+    fn next(&self) -> Option<Instant> {
+        let firsts = [self.order.first(), self.looking.first()];
+        firsts.into_iter().flatten().map(|(at, _)| *at).min()
     }
 
     /// The next that is due.
     fn pop(&mut self, now: Instant) -> Option<Waiting> {
-        if self.order.first().is_none_or(|(at, _)| *at > now) {
+        let is_due = |line: &BTreeSet<(Instant, PolicyKey)>| line.first().is_some_and(|(at, _)| *at <= now);
+        let line = if is_due(&self.order) {
+            &mut self.order
+        } else {
+            &mut self.looking
+        };
+        if !is_due(line) {
             return None;
         }
-        let (_, key) = self.order.pop_first()?;
+        let (_, key) = line.pop_first()?;
         let waiting = self.waiting.remove(&key);
         self.busy.insert(key);
         waiting
@@ -234,6 +248,8 @@ mod tests {
         assert!(queue.pop(now).is_none());
         queue.push(now, report("b", "Ready", "knows"), None);
         assert_eq!(message(&queue.pop(now).unwrap()), "knows");
+        queue.push(now + LOOKING_DELAY, report("d", "Ready", "is first"), None);
+        assert_eq!(message(&queue.pop(now + LOOKING_DELAY).unwrap()), "is first");
         assert_eq!(message(&queue.pop(now + LOOKING_DELAY).unwrap()), "looks");
     }
 }
