@@ -130,8 +130,8 @@ impl Pods {
     }
 }
 
-/// Under which name an owner's pods are found: ReplicaSets are named after what makes them and the hash of its template,
-/// others stand for themselves.
+/// Under which name an owner's pods are found: a ReplicaSet is named after what made it and the hash of its template, others
+/// stand for themselves.
 fn family<'a>(kind: &str, name: &'a str) -> &'a str {
     match name.rsplit_once('-') {
         Some((family, _)) if kind == REPLICA_SET => family,
