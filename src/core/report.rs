@@ -8,6 +8,7 @@ use super::names::{ObjectRef, PolicyKey, Uid};
 use super::quantity::{Milli, Replicas};
 use super::reason::Reason;
 use super::sample::QueryError;
+use super::scaling::contributors::Baseline;
 use super::time::Time;
 use super::world::Status;
 
@@ -124,6 +125,9 @@ pub struct ScalingHistory {
     /// Trigger → since when it has had no value that can be used.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub missing_since: BTreeMap<String, Time>,
+    /// Trigger → what its answers were made from when they were last complete.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub contributors: BTreeMap<String, Baseline>,
 }
 
 /// A recommendation of the past, before stabilization.

@@ -23,6 +23,7 @@ mod manifests;
 mod metrics;
 mod nodes;
 mod offline;
+mod prometheus;
 mod repo;
 mod restarts;
 mod rights;

@@ -10,12 +10,13 @@ use super::{DAY, HOUR, Invalid, SECOND, count, meta, span};
 use crate::api::ScalingPolicy;
 use crate::api::scalar::TimeText;
 use crate::api::scaling_policy as api;
-use crate::api::scaling_status::ScalingPolicyStatus;
+use crate::api::scaling_status::{Contributors, ScalingPolicyStatus};
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKind};
 use crate::core::policy as core;
 use crate::core::quantity::Replicas;
 use crate::core::report::{Recommendation, ScaleEvent, ScalingHistory};
+use crate::core::scaling::contributors::Baseline;
 use crate::core::scaling::formula::Formula;
 use crate::core::time::Span;
 
@@ -99,7 +100,19 @@ fn history(status: &ScalingPolicyStatus) -> ScalingHistory {
         complete_until: None,
         last_active: status.last_active_at,
         missing_since: status.missing_since.clone(),
+        contributors: status.contributors.iter().map(baseline).collect(),
     }
+}
+
+fn baseline(told: &Contributors) -> (String, Baseline) {
+    let count = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+    let baseline = Baseline {
+        series: count(told.series),
+        targets: count(told.targets),
+        ready: count(told.ready),
+        since: told.since,
+    };
+    (told.trigger.clone(), baseline)
 }
 
 /// Where the lower bound is 0, nothing to do means no replicas, after the window in which nothing scales down.

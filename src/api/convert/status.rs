@@ -13,6 +13,7 @@ use crate::api::scaling_status as scaling;
 use crate::core::names::ObjectRef;
 use crate::core::quantity::Replicas;
 use crate::core::report::{ConditionReport, Decision, Detail, Incident, IncidentPhase, NodesReport, Report};
+use crate::core::scaling::contributors::Baseline;
 use crate::core::time::Time;
 use crate::core::world::Status;
 
@@ -59,6 +60,7 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
                 .collect(),
             last_active_at: detail.history.last_active,
             missing_since: detail.history.missing_since.clone(),
+            contributors: detail.history.contributors.iter().map(contributors).collect(),
         })?,
         Detail::Nodes(detail) => serde_json::to_value(node_status(observed_generation, conditions, detail))?,
         Detail::Healing(detail) => serde_json::to_value(healing::HealingPolicyStatus {
@@ -69,6 +71,16 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
         })?,
     };
     Ok(StatusBody(body))
+}
+
+fn contributors((trigger, before): (&String, &Baseline)) -> scaling::Contributors {
+    scaling::Contributors {
+        trigger: trigger.clone(),
+        series: before.series.into(),
+        targets: before.targets.into(),
+        ready: before.ready.into(),
+        since: before.since,
+    }
 }
 
 fn conditions(report: &Report, old: &[Condition], now: Time) -> Vec<Condition> {

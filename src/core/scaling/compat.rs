@@ -81,14 +81,14 @@ fn datum(state: &State, now: Time, trigger: &Trigger, policy: &ScalingPolicy) ->
         Some(Reading::PodUsage { pods }) => Ok(measured(now, pods.iter().map(|pod| pod.at))),
         Some(Reading::PodValues { pods }) => Ok(measured(now, pods.iter().map(|pod| pod.at))),
         // The controller takes an empty list for what it is; other metrics are old when their server says so.
-        Some(Reading::Value { value, sampled_at }) if !matches!(trigger.query, QueryKey::Prometheus { .. }) => {
+        Some(Reading::Value { value, sampled_at, .. }) if !matches!(trigger.query, QueryKey::Prometheus { .. }) => {
             Ok(Datum {
                 value: *value,
                 sampled_at: *sampled_at,
                 warning: None,
             })
         }
-        _ => gather(trigger, sample, now, policy.interval),
+        _ => gather(trigger, sample, now, policy.interval, None),
     }
 }
 

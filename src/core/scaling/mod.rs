@@ -17,6 +17,7 @@
 pub mod combine;
 mod compat;
 pub mod conflict;
+pub mod contributors;
 mod decide;
 pub mod formula;
 pub mod gather;

@@ -39,7 +39,8 @@ pub fn evaluate(state: &mut State, now: Time, id: PolicyId, draft: &mut Draft) {
         }
         Ok(target) => {
             let course = if memory.policy.compat.is_none() {
-                let mut said = ask(state, now, (&memory.policy, queries), target);
+                memory.note_contributors(state, now, queries, target);
+                let mut said = ask(state, now, (memory, queries), target);
                 memory.note_missing(now, &said);
                 stand_in(memory, now, target.replicas, &mut said);
                 decide(state, now, memory, target, said)

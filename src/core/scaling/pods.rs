@@ -49,6 +49,14 @@ pub(super) fn count_ready(pods: &[&Pod]) -> u32 {
     u32::try_from(pods.iter().filter(|pod| pod.is_ready()).count()).unwrap_or(u32::MAX)
 }
 
+/// How many of a target's pods are Ready; where that is not known, as many as it should have.
+pub(super) fn known_ready(state: &State, policy: &ScalingPolicy, target: &Target) -> u32 {
+    match own_pods(state, policy, target) {
+        Ok(own) if !target.selector.is_empty() => count_ready(&own),
+        _ => target.replicas.get(),
+    }
+}
+
 /// How many of the pods are Ready, at least one.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 //! * Without any Ready pod `Value` has nothing to multiply and proposes nothing; the HPA proposes zero.
 
 use super::gather::{Datum, Gap, gather};
+use super::memory::Memory;
 use super::per_pod::{self, Counted};
 use super::pods;
 use crate::core::names::QueryKey;
@@ -68,12 +69,8 @@ pub fn measures_pods(trigger: &Trigger) -> bool {
 }
 
 /// What all triggers say, in the policy's order; `queries` are the numbers of what they ask.
-pub(super) fn ask(
-    state: &State,
-    now: Time,
-    (policy, queries): (&ScalingPolicy, &[QueryId]),
-    target: &Target,
-) -> Vec<Said> {
+pub(super) fn ask(state: &State, now: Time, (memory, queries): (&Memory, &[QueryId]), target: &Target) -> Vec<Said> {
+    let policy = &memory.policy;
     let counts_ready = |t: &Trigger| !measures_pods(t) && !matches!(t.target, MetricTarget::AverageValue(_));
     let any = target.replicas > Replicas::ZERO;
     let needs_pods = any && policy.triggers.iter().any(|t| measures_pods(t) || counts_ready(t));
@@ -87,7 +84,8 @@ pub(super) fn ask(
         if measures_pods(trigger) {
             return by_pod(sample, now, trigger, (policy, target), &own);
         }
-        let datum = match gather(trigger, sample, now, policy.interval) {
+        let before = memory.contributors.get(&trigger.name).copied();
+        let datum = match gather(trigger, sample, now, policy.interval, before) {
             Err(gap) => return Said::gap(gap),
             Ok(datum) => datum,
         };

@@ -62,6 +62,7 @@ pub(super) fn report(now: Time, memory: &Memory, account: &Account) -> Report {
                 complete_until: None,
                 last_active: memory.last_active.filter(|_| memory.inactive),
                 missing_since: memory.missing_since.clone(),
+                contributors: memory.contributors.clone(),
             },
         })),
     }

@@ -174,7 +174,7 @@ fn recommendation(now: Time, policy: &ScalingPolicy, target: &Target, seen: &Pic
 fn ask(now: Time, trigger: &Trigger, policy: &ScalingPolicy, target: &Target, seen: &Picture) -> Option<(u32, bool)> {
     let (reading, told) = seen.samples.get(&trigger.query)?;
     let (value, sampled_at, complete) = match reading {
-        Reading::Value { value, sampled_at } => (value, sampled_at, true),
+        Reading::Value { value, sampled_at, .. } => (value, sampled_at, true),
         Reading::Partial { value, sampled_at, .. } => (value, sampled_at, false),
         _ => return None,
     };

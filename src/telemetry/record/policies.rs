@@ -252,7 +252,7 @@ impl Metrics {
     pub(super) fn signals(&self, shown: &mut Shown, state: &State) {
         for query in std::mem::take(&mut shown.sampled) {
             let reading = state.sample(&query).map(|sample| &sample.reading);
-            let Some(Reading::Value { value, sampled_at } | Reading::Partial { value, sampled_at, .. }) = reading
+            let Some(Reading::Value { value, sampled_at, .. } | Reading::Partial { value, sampled_at, .. }) = reading
             else {
                 continue;
             };

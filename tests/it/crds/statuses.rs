@@ -102,6 +102,13 @@ fn scaling() -> scaling_status::ScalingPolicyStatus {
         recommendations: vec![scaling_status::Recommendation { at: at(), replicas: 12 }],
         last_active_at: Some(at()),
         missing_since: [("cpu".to_owned(), at())].into(),
+        contributors: vec![scaling_status::Contributors {
+            trigger: "rps".into(),
+            series: 40,
+            targets: 10,
+            ready: 10,
+            since: Some(at()),
+        }],
     }
 }
 
