@@ -7,13 +7,13 @@ use homeostat::core::event::Event;
 use homeostat::core::names::{ObjectKey, ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use homeostat::core::policy::{
     Budget, Cause, HealingPolicy, HealingRule, Meta, MetricTarget, Mode, PodSymptom, Remedy, RemedyAction,
-    ScalingPolicy, Share, Trigger,
+    ResourceName, ScalingPolicy, Share, Trigger,
 };
 use homeostat::core::quantity::{Milli, Replicas};
 use homeostat::core::report::ScalingHistory;
-use homeostat::core::sample::Reading;
+use homeostat::core::sample::{PodUsage, Reading};
 use homeostat::core::time::{Span, Time};
-use homeostat::core::world::{Condition, LabelSelector, Owner, Pod, PodPhase, Status, Target, View, ViewState};
+use homeostat::core::world::{Ask, Condition, LabelSelector, Owner, Pod, PodPhase, Status, Target, View, ViewState};
 
 /// When every benchmark begins.
 pub const START: Time = Time::from_secs(1_800_000_000);
@@ -92,6 +92,50 @@ pub fn policies(count: usize) -> impl Iterator<Item = Event> {
     })
 }
 
+fn resources(i: usize) -> QueryKey {
+    QueryKey::Resources { target: object(i) }
+}
+
+/// Policies on the processor time of their pods.
+pub fn resource_policies(count: usize) -> impl Iterator<Item = Event> {
+    (0..count).map(|i| {
+        let target = MetricTarget::Utilization(50);
+        let resource = ResourceName {
+            name: "cpu".into(),
+            container: None,
+        };
+        let trigger = Trigger {
+            resource: Some(resource),
+            ..Trigger::new("cpu", resources(i), target, Span::from_mins(2))
+        };
+        let policy = ScalingPolicy::new(
+            meta(PolicyKind::ScalingPolicy, format!("web-{i}")),
+            object(i),
+            (Replicas::new(1), Replicas::new(100)),
+            vec![trigger],
+            Span::from_secs(15),
+        );
+        Event::ScalingPolicy {
+            policy: Box::new(policy),
+            history: ScalingHistory::default(),
+        }
+    })
+}
+
+/// What each of the ten pods of policy `i` uses now, in thousandths.
+pub fn usage(i: usize, cpu: i64, now: Time) -> Event {
+    let pods = (i * 10..i * 10 + 10).map(|pod| PodUsage {
+        pod: format!("web-{pod}"),
+        at: now,
+        window: Span::from_secs(15),
+        containers: BTreeMap::from([("web".to_owned(), BTreeMap::from([("cpu".to_owned(), Milli::new(cpu))]))]),
+    });
+    Event::Sample {
+        query: resources(i),
+        reading: Reading::PodUsage { pods: pods.collect() },
+    }
+}
+
 /// A value, taken now.
 pub fn sample(query: QueryKey, value: i64, now: Time) -> Event {
     Event::Sample {
@@ -140,9 +184,15 @@ fn pod(i: usize, since: Time) -> Pod {
         owner: Some(Owner {
             api_version: "apps/v1".into(),
             kind: "ReplicaSet".into(),
-            name: format!("web-{}", i / 10),
+            name: format!("web-{}-5d8f", i / 10),
             uid: Uid(format!("rs-{}", i / 10)),
         }),
+        asks: vec![Ask {
+            container: "web".into(),
+            requests: BTreeMap::from([("cpu".to_owned(), Milli::new(1_000))]),
+            ..Ask::default()
+        }],
+        started: Some(START),
         phase: PodPhase::Running,
         node: Some(format!("n{}", i / 30)),
         created: START,

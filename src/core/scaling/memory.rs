@@ -245,6 +245,9 @@ impl Memory {
     /// Forgets own scale events that no rate limit needs any more. A last change to zero stays, since it tells that the
     /// target was not switched off by somebody else.
     pub fn prune(&mut self, now: Time) {
+        if self.history.is_empty() {
+            return;
+        }
         let rules = [&self.policy.behavior.up, &self.policy.behavior.down];
         let longest = rules
             .iter()

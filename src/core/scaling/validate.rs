@@ -47,7 +47,7 @@ pub(super) fn validate<'a>(state: &'a State, now: Time, tracked: &Tracked) -> Re
     }
     if state.guard.on(Safeguard::OnePolicyPerTarget)
         && writes(&policy.meta)
-        && let Some(known) = known
+        && let Some(known) = known.filter(|known| known.named_by.len() > 1)
         && let Some(older) = older_policy(state, policy, &known.named_by)
     {
         let (reason, message) = conflict_message(policy, &older);

@@ -130,8 +130,8 @@ impl Pods {
     }
 }
 
-/// Under which name an owner's pods are found: ReplicaSets are named after what makes them and the hash of its template,
-/// others stand for themselves.
+/// Under which name an owner's pods are found: a ReplicaSet is named after what made it and the hash of its template, others
+/// stand for themselves.
 fn family<'a>(kind: &str, name: &'a str) -> &'a str {
     match name.rsplit_once('-') {
         Some((family, _)) if kind == REPLICA_SET => family,
@@ -161,5 +161,91 @@ impl<'de> Deserialize<'de> for Pods {
             pods.see(pod);
         }
         Ok(pods)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `kind/owner/pod`, or `-/-/pod` for a pod that nobody owns.
+    fn pod(text: &str) -> Pod {
+        let parts: Vec<&str> = text.split('/').collect();
+        let owner = Owner {
+            api_version: "apps/v1".into(),
+            kind: parts[0].into(),
+            name: parts[1].into(),
+            uid: crate::core::names::Uid(format!("uid-{}", parts[1])),
+        };
+        Pod {
+            key: ObjectKey::new("shop", parts[2]),
+            owner: (parts[0] != "-").then_some(owner),
+            ..Pod::default()
+        }
+    }
+
+    fn names<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Vec<&'a str> {
+        pods.into_iter().map(|pod| pod.key.name.as_str()).collect()
+    }
+
+    fn seen(all: &[&str]) -> Pods {
+        let mut pods = Pods::default();
+        for text in all {
+            assert!(pods.see(pod(text)), "{text} is new");
+        }
+        pods
+    }
+
+    #[test]
+    fn a_deployment_has_the_pods_of_its_replica_sets_alone() {
+        let pods = seen(&[
+            "ReplicaSet/web-5d8f/b",
+            "ReplicaSet/web-7c9a/a",
+            "ReplicaSet/web-api-5d8f/c",
+            "ReplicaSet/web/d",
+            "ReplicaSet/web-/e",
+            "StatefulSet/web/f",
+            "-/-/g",
+        ]);
+        assert_eq!(names(pods.owned_through_replica_sets("shop", "web")), ["a", "b"]);
+        assert_eq!(names(pods.owned_through_replica_sets("shop", "web-api")), ["c"]);
+        assert!(names(pods.owned_through_replica_sets("other", "web")).is_empty());
+        assert_eq!(names(pods.owned_by("shop", "ReplicaSet", "web-5d8f")), ["b"]);
+        assert_eq!(names(pods.owned_by("shop", "StatefulSet", "web")), ["f"]);
+    }
+
+    /// Whatever the owner's name, the index finds what a look at every pod would.
+    #[test]
+    fn owners_of_unknown_kinds_are_found_by_the_beginning_of_their_names() {
+        let owners = ["web", "web-a", "web-ab", "web-a-x", "web-api-x", "we", "web-", "wec"];
+        let kinds = ["ReplicaSet", "Rollout"];
+        let all = owners
+            .iter()
+            .flat_map(|owner| kinds.map(|kind| format!("{kind}/{owner}/{kind}-{owner}")));
+        let all: Vec<String> = all.collect();
+        let pods = seen(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        for prefix in [
+            "", "w", "we", "web", "web-", "web-a", "web-ap", "web-a-", "web-a-x", "x",
+        ] {
+            let begins = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.name.starts_with(prefix));
+            let looked = names(pods.all().filter(begins));
+            assert_eq!(names(pods.owned_by_any("shop", prefix)), looked, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn who_owns_what_follows_the_pods() {
+        let mut pods = seen(&["StatefulSet/db/db-0", "StatefulSet/db/db-1"]);
+        assert!(!pods.see(pod("StatefulSet/db/db-0")), "as before");
+        assert!(pods.see(pod("StatefulSet/cache/db-0")), "another owner");
+        assert_eq!(names(pods.owned_by("shop", "StatefulSet", "db")), ["db-1"]);
+        assert_eq!(names(pods.owned_by("shop", "StatefulSet", "cache")), ["db-0"]);
+        let stored = serde_json::to_string(&pods).unwrap();
+        let restored: Pods = serde_json::from_str(&stored).unwrap();
+        assert_eq!(names(restored.owned_by("shop", "StatefulSet", "db")), ["db-1"]);
+        assert!(pods.remove(&ObjectKey::new("shop", "db-0")) && !pods.remove(&ObjectKey::new("shop", "db-0")));
+        assert!(names(pods.owned_by("shop", "StatefulSet", "cache")).is_empty());
+        pods.remove(&ObjectKey::new("shop", "db-1"));
+        assert!(pods.by_owner.is_empty() && pods.by_name.is_empty());
     }
 }

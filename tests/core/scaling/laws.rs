@@ -267,7 +267,18 @@ proptest! {
         let (_, memory) = bench.engine.state().all_scaling().next().unwrap();
         prop_assert!(memory.history.len() <= 64 && memory.windows.len() <= 2 * MAX_KEPT);
         let text = serde_json::to_string(bench.engine.state()).unwrap();
-        prop_assert_eq!(&serde_json::from_str::<homeostat::core::state::State>(&text).unwrap(), bench.engine.state());
+        let stored = serde_json::from_str::<homeostat::core::state::State>(&text).unwrap();
+        prop_assert_eq!(&stored, bench.engine.state());
+        // What is stored goes on as if nothing had happened.
+        let mut twin = homeostat::core::engine::Engine::resume(stored);
+        let later = bench.now + Span::from_secs(1);
+        for engine in [&mut twin, &mut bench.engine] {
+            engine.observe(later, Event::Sample { query: query("rps"), reading: reading("8000", later) });
+            engine.observe(later, Event::Sample { query: query("queue"), reading: reading("5", later) });
+        }
+        prop_assert_eq!(twin.queries(), bench.engine.queries());
+        prop_assert_eq!(twin.targets(), bench.engine.targets());
+        prop_assert_eq!(twin.step(later), bench.engine.step(later));
     }
 }
 
