@@ -23,6 +23,8 @@ mod manifests;
 mod metrics;
 mod nodes;
 mod offline;
+#[path = "../tls/mod.rs"]
+mod private;
 mod repo;
 mod restarts;
 mod rights;
@@ -31,4 +33,5 @@ mod scaling;
 mod source;
 mod stage;
 mod steady;
+mod tls;
 mod ward;

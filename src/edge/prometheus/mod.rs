@@ -3,3 +3,4 @@
 pub(crate) mod answer;
 pub mod client;
 pub mod poller;
+pub mod tls;
