@@ -33,6 +33,9 @@ pub struct State {
     pub samples: BTreeMap<QueryKey, Sample>,
     /// Of every ScalingPolicy.
     pub scaling: BTreeMap<PolicyKey, scaling::Memory>,
+    /// What deleted ScalingPolicies still have to do.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaving: BTreeMap<PolicyKey, scaling::Leaving>,
     /// Of every NodePoolPolicy.
     pub nodes: BTreeMap<PolicyKey, nodes::Memory>,
     /// Of every HealingPolicy.
@@ -65,11 +68,13 @@ impl State {
     #[must_use]
     pub fn uid_of(&self, policy: &PolicyKey) -> Option<&Uid> {
         let scaling = || self.scaling.get(policy).map(|m| &m.policy.meta.uid);
+        let leaving = || self.leaving.get(policy).map(|l| &l.uid);
         let nodes = || self.nodes.get(policy).map(|m| &m.policy.meta.uid);
         let healing = || self.healing.get(policy).map(|m| &m.policy.meta.uid);
         let config = || self.configs.get(policy).map(|c| &c.uid);
         let invalid = self.invalid.get(policy).map(|i| &i.uid);
-        invalid.or_else(scaling).or_else(nodes).or_else(healing).or_else(config)
+        let of_scaling = invalid.or_else(scaling).or_else(leaving);
+        of_scaling.or_else(nodes).or_else(healing).or_else(config)
     }
 }
 

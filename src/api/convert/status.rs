@@ -59,6 +59,10 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
                 .collect(),
             last_active_at: detail.history.last_active,
             missing_since: detail.history.missing_since.clone(),
+            original: detail.history.original.as_ref().map(|o| scaling::Original {
+                replicas: o.replicas.as_i32(),
+                target_uid: o.uid.0.clone(),
+            }),
         })?,
         Detail::Nodes(detail) => serde_json::to_value(node_status(observed_generation, conditions, detail))?,
         Detail::Healing(detail) => serde_json::to_value(healing::HealingPolicyStatus {
@@ -115,7 +119,7 @@ fn decision(decision: &Decision) -> scaling::Decision {
             .iter()
             .map(|t| scaling::TriggerStatus {
                 name: t.name.clone(),
-                value: t.value.map(|v| v.to_string()),
+                value: t.value_in_words(),
                 sampled_at: t.sampled_at,
                 proposal: t.proposal.map(Replicas::as_i32),
                 state: t.reason.as_str().into(),

@@ -13,7 +13,7 @@ use crate::core::names::Uid;
 use crate::core::policy::ScalingPolicy;
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
-use crate::core::report::{ScaleEvent, ScalingHistory};
+use crate::core::report::{Original, ScaleEvent, ScalingHistory};
 use crate::core::time::{Span, Time};
 
 /// How many own scale events are kept; beyond that the two oldest become one.
@@ -65,6 +65,9 @@ pub struct Memory {
     /// Nothing is to do now, and everybody knows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inactive: bool,
+    /// What the target had before this policy first changed it; for policies that give it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
     /// What the last report meant, as a hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<u64>,
@@ -142,6 +145,7 @@ impl Memory {
             missing_since: history.missing_since,
             last_active: history.last_active,
             inactive: false,
+            original: history.original,
             told: None,
             shown: None,
         };

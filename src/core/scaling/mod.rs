@@ -21,6 +21,7 @@ mod decide;
 pub mod formula;
 pub mod gather;
 pub mod hpa;
+mod leave;
 pub mod limit;
 mod memory;
 mod per_pod;
@@ -33,6 +34,8 @@ pub mod stabilize;
 mod track;
 mod validate;
 
+pub use conflict::FIELD_MANAGER;
+pub use leave::{Leaving, depart};
 pub use memory::{Memory, Trouble, Unsure, Written};
 pub use plan::evaluate;
 pub use report::means_the_same;

@@ -2,6 +2,7 @@
 
 use super::combine::{Combined, stand_in};
 use super::decide::{Course, decide, decide_as_hpa};
+use super::leave;
 use super::memory::Memory;
 use super::propose::ask;
 use super::report::{self, Account, means_the_same};
@@ -22,6 +23,7 @@ pub(super) type Obstacle = (Reason, String);
 /// Decides on one policy.
 pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft) {
     let Some((key, mut memory)) = state.scaling.remove_entry(key) else {
+        leave::carry_out(state, now, key, draft);
         return;
     };
     memory.prune(now);
@@ -35,6 +37,7 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
             Account::Gated(gate)
         }
         Ok(target) => {
+            memory.note_original(target);
             let course = if memory.policy.compat.is_none() {
                 let mut said = ask(state, now, &memory.policy, target);
                 memory.note_missing(now, &said);

@@ -1,5 +1,6 @@
 //! What is learnt after an action: how it went, and how the target is now.
 
+use super::leave;
 use super::memory::Memory;
 use super::track::touch;
 use crate::core::event::Outcome;
@@ -87,6 +88,8 @@ pub fn settle(state: &mut State, at: Time, flight: &InFlight, outcome: &Outcome)
     }
     if let Some(memory) = state.scaling.get_mut(&flight.action.policy) {
         learn(memory, at, uid, event, outcome);
+    } else {
+        leave::learn(state, at, flight, outcome);
     }
     touch(state, target);
 }

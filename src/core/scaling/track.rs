@@ -14,6 +14,7 @@ use crate::core::time::Time;
 /// target; `history` counts only where nothing is remembered.
 pub fn accept(state: &mut State, _at: Time, policy: ScalingPolicy, history: ScalingHistory) {
     let key = policy.meta.key.clone();
+    state.leaving.remove(&key);
     let old = state.scaling.remove(&key);
     if let Some(old) = &old {
         unlink_queries(state, &old.policy, &queries(&policy));

@@ -14,7 +14,7 @@ use crate::core::event::{Event, Outcome};
 use crate::core::names::{ObjectRef, PolicyKey};
 use crate::core::plan::{Action, Deed, Plan};
 use crate::core::policy::Mode;
-use crate::core::report::Report;
+use crate::core::report::{Detail, Report};
 use crate::core::state::State;
 use crate::edge::kube::events::{Notice, Notices};
 use crate::edge::kube::execute::Executor;
@@ -154,10 +154,16 @@ impl Actor {
     }
 }
 
-/// The report records the intent of a destructive action of this plan.
+/// The report records what must be known before an action of this plan: the intent of an eviction, and the size that a target
+/// had before it was scaled and will get back.
 fn holds_intent(plan: &Plan, report: &Report) -> bool {
-    let evicts = |a: &Action| a.policy == report.policy && matches!(a.what, Deed::Evict { .. });
-    plan.actions.iter().any(evicts)
+    let remembers = matches!(&report.detail, Detail::Scaling(scaling) if scaling.history.original.is_some());
+    let needs = |a: &Action| match a.what {
+        Deed::Evict { .. } => true,
+        Deed::Scale { .. } => remembers,
+        _ => false,
+    };
+    plan.actions.iter().any(|a| a.policy == report.policy && needs(a))
 }
 
 fn log(action: &Action, outcome: &Outcome) {
