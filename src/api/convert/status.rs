@@ -206,8 +206,35 @@ mod tests {
 
     use super::*;
     use crate::core::names::{PolicyKey, PolicyKind};
+    use crate::core::quantity::Milli;
     use crate::core::reason::Reason;
-    use crate::core::report::PoolReport;
+    use crate::core::report::{PoolReport, TriggerReport};
+
+    #[test]
+    fn a_utilization_is_said_in_percent() {
+        let trigger = |name: &str, is_share| TriggerReport {
+            name: name.into(),
+            value: Some(Milli::new(613)),
+            is_share,
+            sampled_at: None,
+            proposal: Some(Replicas::new(6)),
+            reason: Reason::WithinTolerance,
+            error: None,
+            message: String::new(),
+        };
+        let decided = Decision {
+            at: Time::from_secs(0),
+            from: Replicas::new(6),
+            proposed: None,
+            stabilized: Replicas::new(6),
+            desired: Replicas::new(6),
+            limited_by: None,
+            triggers: vec![trigger("cpu", true), trigger("rps", false)],
+            message: String::new(),
+        };
+        let values: Vec<_> = decision(&decided).triggers.into_iter().map(|t| t.value).collect();
+        assert_eq!(values, [Some("61.3%".to_owned()), Some("0.613".to_owned())]);
+    }
 
     #[test]
     fn a_node_pool_policy_says_how_each_pool_stands() {

@@ -37,7 +37,7 @@ pub(super) struct Demand {
     pub lacking: bool,
     /// Some trigger certainly has something to do.
     pub active: bool,
-    /// Every trigger knows that there is nothing to do.
+    /// Every trigger knows that there is nothing to do, or what counts in its place says so.
     pub inactive: bool,
 }
 
@@ -90,7 +90,8 @@ pub(super) fn demand(now: Time, policy: &ScalingPolicy, target: &Target, seen: &
         settled,
         lacking: words.iter().any(|w| w.lacking),
         active: words.iter().any(|w| w.active == Some(true)),
-        inactive: words.iter().all(|w| w.active == Some(false) && !w.lacking),
+        inactive: words.iter().all(|w| w.settled && w.active != Some(true))
+            && words.iter().any(|w| w.active == Some(false)),
     }
 }
 

@@ -249,7 +249,7 @@ fn rested(
 ) -> Result<(), Broken> {
     let size = idle.replicas.get();
     if to <= size || to < from {
-        if to < from && demand.lacking {
+        if to < from && !demand.settled {
             return Err((Invariant::MissingDataHold, "not every trigger has complete data".into()));
         }
         if !rests(now, idle, scaler, demand) {
