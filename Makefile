@@ -52,8 +52,9 @@ cluster: # The harness itself
 e2e: # The operator as a process on a real control plane
 	$(CARGO) test --workspace --test e2e -- --test-threads=1
 
-bench: ## Print speeds and sizes; target/bench/summary.json has them too
+bench: ## Print speeds and sizes; target/bench/summary.json has them too (POLICIES=500 for a quick look at the whole operator)
 	@$(CARGO) bench --quiet --no-default-features --bench speed
+	@$(CARGO) bench --quiet --workspace --profile dev --bench operator
 
 generate: ## Write crds/ and dashboards/ anew
 	$(CARGO) run --quiet -- crds --dir crds

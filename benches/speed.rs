@@ -1,49 +1,27 @@
-//! Speeds of the engine: prints a table and writes `target/bench/summary.json`. Compare figures within one run only.
+//! Speeds of the engine, without the world around it.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
+mod figures;
 mod worlds;
 
 use std::fs;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use homeostat::core::engine::Engine;
 use homeostat::core::event::{Event, Outcome};
 use homeostat::core::time::Span;
-use serde_json::json;
 
+use figures::Figure;
 use worlds::{START, pods, policies, query, sample, targets};
-
-/// One figure and what it should be at most.
-struct Figure {
-    name: &'static str,
-    value: f64,
-    unit: &'static str,
-    goal: Option<f64>,
-}
 
 fn main() {
     let mut figures = Vec::new();
     scaling(&mut figures, 100_000);
     healing(&mut figures, 10_000);
-    for figure in &figures {
-        let goal = figure.goal.map_or_else(String::new, |goal| {
-            let met = if figure.value <= goal { "met" } else { "missed" };
-            format!("goal {goal} {}: {met}", figure.unit)
-        });
-        println!("{:<58} {:>10.2} {:<4} {goal}", figure.name, figure.value, figure.unit);
-    }
-    let list: Vec<_> = figures
-        .iter()
-        .map(|f| json!({"name": f.name, "value": f.value, "unit": f.unit, "goal": f.goal}))
-        .collect();
-    fs::create_dir_all("target/bench").unwrap();
-    fs::write(
-        "target/bench/summary.json",
-        serde_json::to_string_pretty(&list).unwrap() + "\n",
-    )
-    .unwrap();
+    figures::publish(Path::new(env!("CARGO_MANIFEST_DIR")), &figures);
 }
 
 /// The median of several runs, in milliseconds.
@@ -99,7 +77,9 @@ fn scaling(figures: &mut Vec<Figure>, count: usize) {
         }
         few.push(step(&mut engine, now));
     }
-    let state = serde_json::to_vec(&engine.state().scaling).unwrap().len();
+    let state = serde_json::to_value(engine.state()).unwrap()["scaling"]
+        .to_string()
+        .len();
     figures.push(Figure {
         name: "step, 100,000 scaling policies all due",
         value: median(all),

@@ -99,6 +99,7 @@ pub fn sample(query: QueryKey, value: i64, now: Time) -> Event {
         reading: Reading::Value {
             value: Milli::from_units(value),
             sampled_at: now,
+            contributors: None,
         },
     }
 }

@@ -47,6 +47,11 @@ pub struct ScalingPolicyStatus {
     /// What the target gets back when the policy is deleted. Absent where it keeps its size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
+    /// What the triggers' answers were made from when they were last complete, as of when this status was written. At most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["trigger".into()]))]
+    pub contributors: Vec<Contributors>,
 }
 
 /// The size of the target before this policy changed it.
@@ -59,6 +64,26 @@ pub struct Original {
     /// Identity of the target: what is made anew under the same name had another size.
     #[schemars(length(max = 64))]
     pub target_uid: String,
+}
+
+/// What a trigger's answers were made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Contributors {
+    /// Name of the trigger.
+    #[schemars(length(max = 63))]
+    pub trigger: String,
+    /// Series that had a sample.
+    #[schemars(range(min = 0))]
+    pub series: i64,
+    /// Scrape targets that they came from.
+    #[schemars(range(min = 0))]
+    pub targets: i64,
+    /// Ready pods of the policy's target at that time.
+    #[schemars(range(min = 0))]
+    pub ready: i64,
+    /// Since when some are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// A recommendation of the past, before stabilization.

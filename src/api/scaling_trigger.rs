@@ -57,7 +57,7 @@ pub struct Trigger {
     #[x_kube(validation = rules::quantity_from_zero())]
     pub activation: Option<QuantityText>,
     /// A sample older than this is stale and counts as missing, 1s to 1h. Default: three times the interval, and at least
-    /// 1m; for resources, pods, objects and external metrics at least 5m. Not with `prometheus.maxAge`.
+    /// 3m; for resources, pods, objects and external metrics at least 5m. Not with `prometheus.maxAge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::duration("1s", "1h"))]
     pub max_age: Option<DurationText>,

@@ -11,7 +11,7 @@ use super::names::{ObjectRef, PolicyKey, PolicyKind, QueryKey};
 use super::plan::Plan;
 use super::policy::Mode;
 use super::report::Report;
-use super::state::State;
+use super::state::{PolicyId, State};
 use super::time::{Span, Time};
 use super::{healing, nodes, scaling};
 
@@ -72,36 +72,16 @@ impl Engine {
         state.seq += 1;
         expire_actions(state, now);
         scaling::drop_unnamed(state);
-        let mut keys = state.agenda.take(now);
+        let mut ids = state.agenda.take(now);
+        state.policies.sort(&mut ids);
         let mut draft = Draft::new(state.seq, now, state.epoch);
-        if keys
-            .iter()
-            .any(|k| matches!(k.kind, PolicyKind::HealingPolicy | PolicyKind::GitSource))
-        {
-            // A storm concerns every healing policy, wherever it broke out.
-            if guard::update_storm(state, now) {
-                keys.extend(state.healing.keys().cloned());
-            }
+        // A storm concerns every healing policy, wherever it broke out.
+        if concern_healing(state, &ids) && guard::update_storm(state, now) {
+            ids.extend(state.healing.keys().filter_map(|key| state.policies.id(key)));
+            state.policies.sort(&mut ids);
         }
-        for key in &keys {
-            draft.begin(state, key);
-            if let Some(invalid) = state.invalid.get(key) {
-                let report = Report::invalid(key, invalid.generation, &invalid.message);
-                draft.report(state, report, Report::eq);
-                continue;
-            }
-            match key.kind {
-                PolicyKind::ScalingPolicy => scaling::evaluate(state, now, key, &mut draft),
-                PolicyKind::NodePoolPolicy => nodes::evaluate(state, now, key, &mut draft),
-                PolicyKind::HealingPolicy => healing::evaluate(state, now, key, &mut draft),
-                PolicyKind::GitSource => healing::evaluate_drift(state, now, key, &mut draft),
-                PolicyKind::OperatorConfig => {
-                    if let Some(config) = state.configs.get(key) {
-                        let report = Report::accepted(key, config.generation);
-                        draft.report(state, report, Report::eq);
-                    }
-                }
-            }
+        for id in ids {
+            evaluate(state, now, id, &mut draft);
         }
         draft.finish(state)
     }
@@ -109,23 +89,19 @@ impl Engine {
     /// Every query that some active policy needs, and how often.
     #[must_use]
     pub fn queries(&self) -> Vec<(QueryKey, Span)> {
-        self.state
-            .by_query
-            .iter()
-            .filter_map(|(query, policies)| {
-                let intervals = policies.iter().filter_map(|key| self.state.scaling.get(key));
-                intervals
-                    .map(|memory| memory.policy.interval)
-                    .min()
-                    .map(|shortest| (query.clone(), shortest))
-            })
-            .collect()
+        let queries = self.state.queries.iter();
+        let asked = queries.filter_map(|(query, known)| {
+            let memories = known.asked_by.iter().filter_map(|id| self.state.scaling_at(*id));
+            let shortest = memories.map(|memory| memory.policy.interval).min()?;
+            Some((query.clone(), shortest))
+        });
+        asked.collect()
     }
 
     /// Every target that some policy names.
     #[must_use]
     pub fn targets(&self) -> BTreeSet<ObjectRef> {
-        self.state.by_target.keys().cloned().collect()
+        self.state.world.targets.named().cloned().collect()
     }
 
     /// Targets whose `replicas` belong to an active policy, or to one that cannot be used for now: whoever applies manifests
@@ -134,12 +110,46 @@ impl Engine {
     pub fn owned_targets(&self) -> BTreeSet<ObjectRef> {
         let active = self
             .state
-            .scaling
-            .values()
-            .filter(|m| !m.policy.meta.suspend && m.policy.meta.mode == Mode::Enforce)
-            .map(|m| m.policy.target.clone());
+            .all_scaling()
+            .map(|(_, memory)| &memory.policy)
+            .filter(|policy| !policy.meta.suspend && policy.meta.mode == Mode::Enforce)
+            .map(|policy| policy.target.clone());
         let invalid = self.state.invalid.values().filter_map(|i| i.target.clone());
         active.chain(invalid).collect()
+    }
+}
+
+/// Whether any of these policies, which are in the order of their keys, heals.
+fn concern_healing(state: &State, ids: &[PolicyId]) -> bool {
+    let kind = |id: &PolicyId| state.policies.key(*id).map(|key| key.kind);
+    let first = ids.partition_point(|id| kind(id) < Some(PolicyKind::HealingPolicy));
+    let kind = ids.get(first).and_then(kind);
+    matches!(kind, Some(PolicyKind::HealingPolicy | PolicyKind::GitSource))
+}
+
+/// Decides on one policy.
+fn evaluate(state: &mut State, now: Time, id: PolicyId, draft: &mut Draft) {
+    let Some(key) = state.policies.key(id).cloned() else {
+        return;
+    };
+    let key = key.as_ref();
+    draft.begin(state, key);
+    if let Some(invalid) = state.invalid.get(key) {
+        let report = Report::invalid(key, invalid.generation, &invalid.message);
+        draft.report(state, report, Report::eq);
+        return;
+    }
+    match key.kind {
+        PolicyKind::ScalingPolicy => scaling::evaluate(state, now, id, draft),
+        PolicyKind::NodePoolPolicy => nodes::evaluate(state, now, key, draft),
+        PolicyKind::HealingPolicy => healing::evaluate(state, now, key, draft),
+        PolicyKind::GitSource => healing::evaluate_drift(state, now, key, draft),
+        PolicyKind::OperatorConfig => {
+            if let Some(config) = state.configs.get(key) {
+                let report = Report::accepted(key, config.generation);
+                draft.report(state, report, Report::eq);
+            }
+        }
     }
 }
 
@@ -173,7 +183,7 @@ fn settle(state: &mut State, at: Time, id: &super::names::ActionId, outcome: &Ou
         PolicyKind::GitSource => healing::settle_drift(state, at, &flight, outcome),
         PolicyKind::OperatorConfig => {}
     }
-    state.agenda.touch(&key);
+    state.touch(&key);
 }
 
 /// A policy is gone, or cannot be used any more: what it did stays as it is.
@@ -181,5 +191,7 @@ fn forget_policy(state: &mut State, key: &PolicyKey) {
     scaling::forget(state, key);
     state.nodes.remove(key);
     state.healing.remove(key);
-    state.agenda.forget(key);
+    if let Some(id) = state.policies.id(key) {
+        state.agenda.forget(id);
+    }
 }

@@ -13,6 +13,7 @@
 //! | [`schedule`] | windows of time that come again |
 //! | [`guard`] | what holds whatever the rules say: budgets, brakes, in-flight actions |
 //! | [`state`] | what is remembered between steps; serialisable |
+//! | [`table`] | numbers instead of long keys |
 
 pub mod engine;
 pub mod event;
@@ -30,5 +31,6 @@ pub mod sample;
 pub mod scaling;
 pub mod schedule;
 pub mod state;
+pub mod table;
 pub mod time;
 pub mod world;

@@ -8,6 +8,7 @@ use super::names::{ObjectRef, PolicyKey, Uid};
 use super::quantity::{Milli, Replicas};
 use super::reason::Reason;
 use super::sample::QueryError;
+use super::scaling::contributors::Baseline;
 use super::time::Time;
 use super::world::Status;
 
@@ -127,6 +128,9 @@ pub struct ScalingHistory {
     /// What the target gets back when the policy is deleted; `None`: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original: Option<Original>,
+    /// Trigger → what its answers were made from when they were last complete.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub contributors: BTreeMap<String, Baseline>,
 }
 
 /// The size of a target before its policy changed it.

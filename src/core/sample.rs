@@ -16,8 +16,11 @@ pub enum Reading {
     Value {
         /// The number, in thousandths.
         value: Milli,
-        /// The sample's own time, as the server gave it.
+        /// The sample's own time: of the newest one that it was made from, where that is known.
         sampled_at: Time,
+        /// What it was made from, where the server could tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contributors: Option<Contributors>,
     },
     /// The query is fine and has no result.
     Empty,
@@ -34,6 +37,9 @@ pub enum Reading {
         /// Set where parts of the data may be missing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         warning: Option<String>,
+        /// What they were made from, where the server could tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contributors: Option<Contributors>,
     },
     /// Every series of an external metric, which together are one number. Never empty.
     Series {
@@ -73,6 +79,21 @@ pub enum Reading {
         /// In a sentence: what happened and what to do. At most 500 characters.
         message: String,
     },
+}
+
+/// The series that an answer was made from, as the same server counted them at the same time; of all selectors of the query
+/// together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contributors {
+    /// Series that have a sample.
+    pub series: u32,
+    /// Scrape targets (`job` and `instance`) that they come from.
+    pub targets: u32,
+    /// Scrape targets that gave series within the last 10 minutes, and whose last scrape failed.
+    pub down: u32,
+    /// The oldest of the series' last samples.
+    pub oldest: Option<Time>,
 }
 
 /// What a pod uses.

@@ -1,5 +1,9 @@
 //! What the engine remembers between steps. Serialisable, so that a journal segment can begin with it and a replay can go
-//! on from it.
+//! on from it. Where there may be very many of a kind they go by number ([`Table`]); what is stored goes by key
+//! ([`stored`]).
+
+mod agenda;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +18,21 @@ use super::policy::Limits;
 use super::report::Report;
 use super::sample::Reading;
 use super::scaling;
+use super::table::{Id, Table};
 use super::time::Time;
 use super::world::World;
 
+pub use agenda::Agenda;
+
+/// The number of a policy of whatever kind.
+pub type PolicyId = Id<PolicyKey>;
+/// Policies of whatever kind; of a ScalingPolicy that can be used what is remembered of it.
+pub type Policies = Table<PolicyKey, Option<Box<scaling::Tracked>>>;
+/// The number of a query.
+pub type QueryId = Id<QueryKey>;
+
 /// Everything.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     /// When this engine was started; makes action ids unique over restarts.
     pub epoch: Time,
@@ -29,12 +42,11 @@ pub struct State {
     pub world: World,
     /// What no policy can raise.
     pub limits: Limits,
-    /// The last reading of every query, and when it came.
-    pub samples: BTreeMap<QueryKey, Sample>,
-    /// Of every ScalingPolicy.
-    pub scaling: BTreeMap<PolicyKey, scaling::Memory>,
+    /// Every policy, GitSource and configuration. What is remembered of a ScalingPolicy is away while it is evaluated.
+    pub policies: Policies,
+    /// Every query that some policy asks, or that was answered.
+    pub queries: Table<QueryKey, Query>,
     /// What deleted ScalingPolicies still have to do.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub leaving: BTreeMap<PolicyKey, scaling::Leaving>,
     /// Of every NodePoolPolicy.
     pub nodes: BTreeMap<PolicyKey, nodes::Memory>,
@@ -54,20 +66,76 @@ pub struct State {
     pub reports: BTreeMap<PolicyKey, Report>,
     /// What has to be looked at again, and when.
     pub agenda: Agenda,
-    /// Which scaling policies name a target.
-    pub by_target: BTreeMap<ObjectRef, BTreeSet<PolicyKey>>,
     /// Targets that no policy named any more at some time since the last step.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub unnamed: BTreeSet<ObjectRef>,
-    /// Which scaling policies ask a query.
-    pub by_query: BTreeMap<QueryKey, BTreeSet<PolicyKey>>,
 }
 
 impl State {
+    /// What is remembered of a ScalingPolicy.
+    #[must_use]
+    pub fn scaling(&self, policy: &PolicyKey) -> Option<&scaling::Memory> {
+        self.scaling_at(self.policies.id(policy)?)
+    }
+
+    /// What is remembered of the ScalingPolicy of this number.
+    #[must_use]
+    pub fn scaling_at(&self, id: PolicyId) -> Option<&scaling::Memory> {
+        Some(&self.policies.at(id)?.as_ref()?.memory)
+    }
+
+    /// What is remembered of the ScalingPolicy of this number, to be changed.
+    pub fn scaling_at_mut(&mut self, id: PolicyId) -> Option<&mut scaling::Memory> {
+        Some(&mut self.policies.at_mut(id)?.as_mut()?.memory)
+    }
+
+    /// What is remembered of every ScalingPolicy, in the order of their keys.
+    pub fn all_scaling(&self) -> impl Iterator<Item = (&PolicyKey, &scaling::Memory)> {
+        let all = self.policies.iter();
+        all.filter_map(|(key, tracked)| Some((key, &tracked.as_ref()?.memory)))
+    }
+
+    /// The last reading of a query, and when it came.
+    #[must_use]
+    pub fn sample(&self, query: &QueryKey) -> Option<&Sample> {
+        self.queries.get(query)?.sample.as_ref()
+    }
+
+    /// The policies that ask a query, in no order that means anything.
+    pub fn asking(&self, query: &QueryKey) -> impl Iterator<Item = &PolicyKey> {
+        let policies = self.queries.get(query).into_iter().flat_map(|query| &query.asked_by);
+        policies.filter_map(|id| self.policies.key(*id).map(AsRef::as_ref))
+    }
+
+    /// Something changed for this policy. Nothing happens where it is not known.
+    pub fn touch(&mut self, policy: &PolicyKey) {
+        self.agenda.touch_known(&self.policies, [policy]);
+    }
+
+    /// Look at this policy again at the given time at the latest. Nothing happens where it is not known.
+    pub fn wake(&mut self, policy: &PolicyKey, at: Time) {
+        if let Some(id) = self.policies.id(policy) {
+            self.agenda.wake(id, at);
+        }
+    }
+
+    /// When this policy comes due.
+    #[must_use]
+    pub fn due(&self, policy: &PolicyKey) -> Option<Time> {
+        self.agenda.due(self.policies.id(policy)?)
+    }
+
+    /// The policy is gone for good, and so is its number.
+    pub fn drop_policy(&mut self, policy: &PolicyKey) {
+        if let Some(id) = self.policies.id(policy) {
+            self.agenda.forget(id);
+            self.policies.remove(id);
+        }
+    }
+
     /// The identity of a policy's object.
     #[must_use]
     pub fn uid_of(&self, policy: &PolicyKey) -> Option<&Uid> {
-        let scaling = || self.scaling.get(policy).map(|m| &m.policy.meta.uid);
+        let scaling = || self.scaling(policy).map(|m| &m.policy.meta.uid);
         let leaving = || self.leaving.get(policy).map(|l| &l.uid);
         let nodes = || self.nodes.get(policy).map(|m| &m.policy.meta.uid);
         let healing = || self.healing.get(policy).map(|m| &m.policy.meta.uid);
@@ -76,6 +144,15 @@ impl State {
         let of_scaling = invalid.or_else(scaling).or_else(leaving);
         of_scaling.or_else(nodes).or_else(healing).or_else(config)
     }
+}
+
+/// What is known of a query.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Its last reading.
+    pub sample: Option<Sample>,
+    /// The scaling policies that ask it.
+    pub asked_by: BTreeSet<PolicyId>,
 }
 
 /// The last reading of a query.
@@ -107,92 +184,4 @@ pub struct Config {
     pub uid: Uid,
     /// The object's generation.
     pub generation: i64,
-}
-
-/// What has to be looked at again: at once where something changed, or at a time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Agenda {
-    dirty: BTreeSet<PolicyKey>,
-    due: BTreeMap<PolicyKey, Time>,
-    #[serde(with = "pairs")]
-    by_time: BTreeSet<(Time, PolicyKey)>,
-}
-
-impl Agenda {
-    /// Something changed for this policy.
-    pub fn touch(&mut self, key: &PolicyKey) {
-        if !self.dirty.contains(key) {
-            self.dirty.insert(key.clone());
-        }
-    }
-
-    /// Look at this policy again at the given time at the latest.
-    pub fn wake(&mut self, key: &PolicyKey, at: Time) {
-        if self.due.get(key).is_none_or(|due| at < *due) {
-            self.clear(key);
-            self.due.insert(key.clone(), at);
-            self.by_time.insert((at, key.clone()));
-        }
-    }
-
-    /// Look at this policy again only when something changes.
-    pub fn clear(&mut self, key: &PolicyKey) {
-        if let Some((key, old)) = self.due.remove_entry(key) {
-            self.by_time.remove(&(old, key));
-        }
-    }
-
-    /// The policy is gone.
-    pub fn forget(&mut self, key: &PolicyKey) {
-        self.clear(key);
-        self.dirty.remove(key);
-    }
-
-    /// Takes everything that changed or has come due, in the order of the keys. Whoever evaluates a policy says anew when to
-    /// wake for it.
-    pub fn take(&mut self, now: Time) -> BTreeSet<PolicyKey> {
-        let mut taken = std::mem::take(&mut self.dirty);
-        for key in &taken {
-            self.clear(key);
-        }
-        while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, key)) = self.by_time.pop_first() {
-                self.due.remove(&key);
-                taken.insert(key);
-            }
-        }
-        taken
-    }
-
-    /// When this policy comes due.
-    #[must_use]
-    pub fn due(&self, key: &PolicyKey) -> Option<Time> {
-        self.due.get(key).copied()
-    }
-
-    /// When something comes due next.
-    #[must_use]
-    pub fn next(&self) -> Option<Time> {
-        self.by_time.first().map(|(at, _)| *at)
-    }
-
-    /// Whether something changed that no step has looked at yet.
-    #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
-    }
-}
-
-/// JSON has no sets of pairs: stored as a list.
-mod pairs {
-    use super::{BTreeSet, Deserialize, PolicyKey, Serialize, Time};
-
-    pub fn serialize<S: serde::Serializer>(set: &BTreeSet<(Time, PolicyKey)>, s: S) -> Result<S::Ok, S::Error> {
-        set.iter().collect::<Vec<_>>().serialize(s)
-    }
-
-    pub fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<BTreeSet<(Time, PolicyKey)>, D::Error> {
-        Vec::<(Time, PolicyKey)>::deserialize(d).map(|list| list.into_iter().collect())
-    }
 }

@@ -1,5 +1,8 @@
 //! What is seen of the cluster, reduced to what decisions need. Every duration comes from a timestamp on the object.
 
+mod pods;
+mod targets;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -8,16 +11,19 @@ use super::names::{ObjectKey, ObjectRef, PolicyKey, Uid};
 use super::quantity::{Milli, Replicas, Resources};
 use super::time::Time;
 
+pub use pods::Pods;
+pub use targets::{Known, Sight, TargetId, Targets};
+
 /// All that is seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct World {
-    /// Namespace → name → pod.
-    pub pods: BTreeMap<String, BTreeMap<String, Pod>>,
+    /// All pods.
+    pub pods: Pods,
     /// By name.
     pub nodes: BTreeMap<String, Node>,
-    /// Targets of scaling policies; `None` where the object does not exist (a watch has said so).
-    pub targets: BTreeMap<ObjectRef, Option<Target>>,
+    /// Targets of scaling policies.
+    pub targets: Targets,
     /// Targets that cannot be read or scaled, and why.
     pub unusable_targets: BTreeMap<ObjectRef, String>,
     /// Per GitSource what its current revision declares.
@@ -31,18 +37,18 @@ pub struct World {
 impl World {
     /// The pods of a namespace.
     pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Pod> {
-        self.pods.get(namespace).into_iter().flat_map(BTreeMap::values)
+        self.pods.in_namespace(namespace)
     }
 
     /// Every pod.
     pub fn all_pods(&self) -> impl Iterator<Item = &Pod> {
-        self.pods.values().flat_map(BTreeMap::values)
+        self.pods.all()
     }
 
     /// A pod by its key.
     #[must_use]
     pub fn pod(&self, key: &ObjectKey) -> Option<&Pod> {
-        self.pods.get(&key.namespace)?.get(&key.name)
+        self.pods.get(key)
     }
 
     /// Whether a part of the picture is complete and current.

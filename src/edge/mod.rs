@@ -4,6 +4,7 @@ pub mod clock;
 pub mod git;
 pub mod kube;
 pub mod metrics;
+pub mod poll;
 pub mod prometheus;
 pub mod retry;
 pub mod sync;

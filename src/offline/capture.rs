@@ -24,8 +24,8 @@ use crate::edge::kube::config::servers_now;
 use crate::edge::kube::status::resource_of;
 use crate::edge::kube::{CallError, call, convert, scale};
 use crate::edge::metrics::client::MetricsApis;
+use crate::edge::poll::Servers;
 use crate::edge::prometheus::client::{Auth, PrometheusClient, ServerConfig, ServerError};
-use crate::edge::prometheus::poller::Servers;
 
 /// How many questions are asked at once.
 const AT_ONCE: usize = 8;

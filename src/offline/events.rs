@@ -368,7 +368,7 @@ fn remembered(stated: &History, at: Time) -> ScalingHistory {
         complete_until: stated.recommendations.as_ref().map(|_| at),
         last_active: stated.last_active,
         missing_since: stated.missing_since.clone(),
-        original: None,
+        ..ScalingHistory::default()
     }
 }
 

@@ -193,6 +193,7 @@ impl Reader {
                 Ok(stated.value.map_or(Reading::Empty, |value| Reading::Value {
                     value: value.0,
                     sampled_at: stated.timestamp.unwrap_or(at),
+                    contributors: None,
                 }))
             });
         }

@@ -239,8 +239,8 @@ pub fn decide(case: &Case) -> Answer {
 }
 
 fn told(state: &State, key: &PolicyKey, actions: Vec<Act>, refusals: Vec<Refused>) -> Told {
-    let target = state.scaling.get(key).map(|memory| &memory.policy.target);
-    let live = target.and_then(|t| state.world.targets.get(t)).and_then(Option::as_ref);
+    let target = state.scaling(key).map(|memory| &memory.policy.target);
+    let live = target.and_then(|t| state.world.targets.get(t));
     let report = state.reports.get(key);
     let decision = report.and_then(|r| match &r.detail {
         Detail::Scaling(detail) => detail.decision.as_ref(),
@@ -274,7 +274,7 @@ fn told(state: &State, key: &PolicyKey, actions: Vec<Act>, refusals: Vec<Refused
         triggers: triggers.collect(),
         conditions: report.map(|r| r.conditions.clone()).unwrap_or_default(),
         message: decision.map_or_else(|| sentence(report), |d| d.message.clone()),
-        next_at: state.agenda.due(key),
+        next_at: state.due(key),
     }
 }
 

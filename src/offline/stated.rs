@@ -130,7 +130,7 @@ fn failure(reading: &Reading) -> Option<Failure> {
 
 fn number(reading: &Reading) -> Option<(Quantity, Time)> {
     match reading {
-        Reading::Value { value, sampled_at } => Some((Quantity(*value), *sampled_at)),
+        Reading::Value { value, sampled_at, .. } => Some((Quantity(*value), *sampled_at)),
         _ => None,
     }
 }
@@ -286,6 +286,7 @@ mod tests {
         let value = Reading::Value {
             value: Milli::new(1250),
             sampled_at: at - Span::from_secs(5),
+            contributors: None,
         };
         let failed = answer::failed(QueryError::Timeout, "too slow");
         let usage = sample::PodUsage {

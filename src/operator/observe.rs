@@ -9,10 +9,16 @@ use crate::core::engine::Engine;
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKey};
 use crate::core::world::View;
-use crate::edge::prometheus::poller::{Selectors, Wanted, target_of};
+use crate::edge::poll::{Selectors, Wanted, target_of};
 
-/// Tells the edge what the engine needs to know; says something only when it changed.
+/// Tells the edge what the engine needs to know; says something only when it changed, and looks only when it may have.
 pub struct Publisher {
+    /// All policies have been seen once.
+    complete: bool,
+    /// Policies have changed since the last look.
+    policies: bool,
+    /// Targets have.
+    sights: bool,
     queries: watch::Sender<Wanted>,
     selectors: watch::Sender<Selectors>,
     targets: watch::Sender<BTreeSet<ObjectRef>>,
@@ -47,6 +53,9 @@ impl Publisher {
         };
         (
             Self {
+                complete: false,
+                policies: true,
+                sights: true,
                 queries,
                 selectors,
                 targets,
@@ -56,14 +65,38 @@ impl Publisher {
         )
     }
 
-    /// Looks at what the engine needs now.
-    pub fn publish(&self, engine: &Engine) {
-        let queries = engine.queries();
-        set(&self.selectors, selectors(engine, &queries));
-        set(&self.queries, queries);
-        set(&self.targets, engine.targets());
-        if engine.state().world.sees(View::Policies) {
-            set(&self.owned, Some(engine.owned_targets()));
+    /// Notes what an event may change of what the engine needs.
+    pub fn note(&mut self, event: &Event) {
+        match event {
+            Event::ScalingPolicy { .. } | Event::PolicyInvalid { .. } | Event::PolicyGone(_) | Event::View { .. } => {
+                self.policies = true;
+            }
+            Event::Target { .. } => self.sights = true,
+            _ => {}
+        }
+    }
+
+    /// Looks at what the engine needs now. Nothing is said before all policies have been seen: what many of them need is best
+    /// asked for at once.
+    pub fn publish(&mut self, engine: &Engine) {
+        let complete = engine.state().world.sees(View::Policies);
+        self.complete |= complete;
+        if !self.complete {
+            return;
+        }
+        if std::mem::take(&mut self.policies) {
+            self.sights = false;
+            let queries = engine.queries();
+            set(&self.selectors, selectors(engine, &queries));
+            set(&self.queries, queries);
+            set(&self.targets, engine.targets());
+            if complete {
+                set(&self.owned, Some(engine.owned_targets()));
+            }
+        }
+        if std::mem::take(&mut self.sights) {
+            let now = selectors(engine, &self.queries.borrow());
+            set(&self.selectors, now);
         }
     }
 }
@@ -73,7 +106,7 @@ fn selectors(engine: &Engine, queries: &Wanted) -> Selectors {
     let known = &engine.state().world.targets;
     let targets = queries.iter().filter_map(|(key, _)| target_of(key));
     targets
-        .filter_map(|name| Some((name.clone(), known.get(name)?.as_ref()?.selector.clone())))
+        .filter_map(|name| Some((name.clone(), known.get(name)?.selector.clone())))
         .collect()
 }
 

@@ -29,11 +29,11 @@ use crate::edge::kube::events::Notices;
 use crate::edge::kube::execute::Executor;
 use crate::edge::kube::feed::{Feed, Observed};
 use crate::edge::kube::lease::Leadership;
-use crate::edge::kube::status::StatusWriter;
+use crate::edge::kube::status::{KnownStatuses, StatusWriter};
 use crate::edge::kube::watch::{ViewPart, Watching};
 use crate::edge::kube::{config, convert, health, policies, targets, watch as watching};
 use crate::edge::metrics::client::MetricsApis;
-use crate::edge::prometheus::poller;
+use crate::edge::poll;
 use crate::edge::sync;
 use crate::telemetry::metrics::Metrics;
 use act::Actor;
@@ -73,7 +73,7 @@ pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> R
     around.metrics.begin_term();
     let stop = shutdown.child_token();
     let (feed, events) = Feed::new(QUEUE);
-    let (publisher, actor, syncing) = start(around, &feed, &stop);
+    let started = start(around, &feed, &stop);
     let journal = Journal::open(around.journal.clone(), around.journal_bounds, around.metrics.clone())?;
     let mut engine = Engine::new(clock::now());
     let own = Event::Own(around.own.clone());
@@ -82,8 +82,9 @@ pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> R
         around,
         engine,
         journal,
-        publisher,
-        actor,
+        publisher: started.publisher,
+        actor: started.actor,
+        known: started.known,
         echo: StatusEcho::default(),
         events,
         led: false,
@@ -93,14 +94,14 @@ pub(super) async fn run(around: &Surroundings, shutdown: CancellationToken) -> R
     let end = turn.drive(&shutdown).await;
     turn.finish().await;
     stop.cancel();
-    if tokio::time::timeout(SYNCING, syncing).await.is_err() {
+    if tokio::time::timeout(SYNCING, started.syncing).await.is_err() {
         tracing::warn!("GitSources were still being synced at the end; they are looked at anew next time");
     }
     Ok(end)
 }
 
 /// Starts everything that observes and acts.
-fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publisher, Actor, JoinHandle<()>) {
+fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> Started {
     let client = &around.client;
     let watching = Watching {
         feed: feed.clone(),
@@ -124,13 +125,14 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         |node: Node| Some(Event::Node(Box::new(convert::node(&node)))),
         |key| Some(Event::NodeGone(key.name)),
     ));
-    policies::spawn(client, &watching);
+    let known = KnownStatuses::default();
+    policies::spawn(client, &known, &watching);
     let (publisher, needed) = Publisher::new();
     let (again, unclear) = mpsc::channel(256);
     tokio::spawn(targets::run(client.clone(), needed.targets, unclear, watching.clone()));
     let (servers, known_servers) = watch::channel(None);
     let (metrics, leadership) = (around.metrics.clone(), around.leadership.clone());
-    tokio::spawn(poller::run(
+    tokio::spawn(poll::run(
         needed.queries,
         known_servers,
         needed.selectors,
@@ -139,7 +141,13 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
         metrics.clone(),
         stop.clone(),
     ));
-    let status = StatusWriter::spawn(client.clone(), leadership.clone(), metrics.clone(), stop.clone());
+    let status = StatusWriter::spawn(
+        client.clone(),
+        leadership.clone(),
+        metrics.clone(),
+        known.clone(),
+        stop.clone(),
+    );
     let (orders, restores) = mpsc::channel(64);
     let syncing = sync::Surroundings {
         config: around.config.clone(),
@@ -156,7 +164,20 @@ fn start(around: &Surroundings, feed: &Feed, stop: &CancellationToken) -> (Publi
     tokio::spawn(config::run(client.clone(), around.namespace.clone(), servers, watching));
     let executor = Executor::new(client.clone(), leadership, feed.clone(), orders);
     let actor = Actor::new(executor, status, around.notices.clone(), feed.clone(), again, metrics);
-    (publisher, actor, syncing)
+    Started {
+        publisher,
+        actor,
+        known,
+        syncing,
+    }
+}
+
+/// What was started, as far as the term goes on with it.
+struct Started {
+    publisher: Publisher,
+    actor: Actor,
+    known: KnownStatuses,
+    syncing: JoinHandle<()>,
 }
 
 struct Term<'a> {
@@ -165,6 +186,7 @@ struct Term<'a> {
     journal: Journal,
     publisher: Publisher,
     actor: Actor,
+    known: KnownStatuses,
     echo: StatusEcho,
     events: mpsc::Receiver<Observed>,
     led: bool,
@@ -218,6 +240,7 @@ impl Term<'_> {
         self.around.metrics.observed(&observed.event);
         for event in self.echo.filter(observed.event, self.led) {
             self.journal.event(observed.at, &event);
+            self.publisher.note(&event);
             self.engine.observe(observed.at, event);
         }
     }
@@ -225,20 +248,18 @@ impl Term<'_> {
     /// Reads what the last leader left in the policies' statuses, from the API server itself: the watch may lag behind it, and
     /// what was tried must be known before anything more is.
     async fn take_over(&mut self) -> bool {
-        let events = match policies::list(&self.around.client).await {
-            Ok(events) => events,
-            Err(error) => {
-                tracing::warn!(%error, "elected, but what the last leader left cannot be read: nothing is done yet");
-                return false;
-            }
-        };
-        tracing::info!("this replica leads");
-        for event in events {
+        let (client, known) = (self.around.client.clone(), self.known.clone());
+        let listed = policies::list(&client, &known, |event| {
             self.observe(Observed {
                 at: clock::now(),
                 event,
             });
+        });
+        if let Err(error) = listed.await {
+            tracing::warn!(%error, "elected, but what the last leader left cannot be read: nothing is done yet");
+            return false;
         }
+        tracing::info!("this replica leads");
         true
     }
 

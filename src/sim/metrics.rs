@@ -135,11 +135,13 @@ impl Metrics {
             None => Reading::Value {
                 value: value(sampled_at),
                 sampled_at,
+                contributors: None,
             },
             Some((MetricFault::Empty, _)) => Reading::Empty,
             Some((MetricFault::Frozen, since)) => Reading::Value {
                 value: value(last_scrape(since)),
                 sampled_at: last_scrape(since),
+                contributors: None,
             },
             Some((MetricFault::NotANumber, _)) => Reading::NotFinite { text: "NaN".into() },
             Some((MetricFault::Many, _)) => Reading::Many {
@@ -148,6 +150,7 @@ impl Metrics {
                 highest: Milli::default(),
                 sampled_at: now,
                 warning: None,
+                contributors: None,
             },
             Some((MetricFault::Partial, _)) => Reading::Partial {
                 value: Milli::new(value(sampled_at).thousandths() / 3),

@@ -25,6 +25,7 @@ mod nodes;
 mod offline;
 #[path = "../tls/mod.rs"]
 mod private;
+mod prometheus;
 mod repo;
 mod restarts;
 mod rights;

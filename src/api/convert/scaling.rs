@@ -10,13 +10,14 @@ use super::{DAY, HOUR, Invalid, SECOND, count, meta, span};
 use crate::api::ScalingPolicy;
 use crate::api::scalar::TimeText;
 use crate::api::scaling_policy as api;
-use crate::api::scaling_status::ScalingPolicyStatus;
+use crate::api::scaling_status::{Contributors, ScalingPolicyStatus};
 use crate::api::scaling_trigger::Trigger;
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKind, Uid};
 use crate::core::policy as core;
 use crate::core::quantity::Replicas;
 use crate::core::report::{Original, Recommendation, ScaleEvent, ScalingHistory};
+use crate::core::scaling::contributors::Baseline;
 use crate::core::scaling::formula::Formula;
 use crate::core::time::Span;
 
@@ -152,7 +153,19 @@ fn history(status: &ScalingPolicyStatus) -> ScalingHistory {
             replicas: count(o.replicas),
             uid: Uid(o.target_uid.clone()),
         }),
+        contributors: status.contributors.iter().map(baseline).collect(),
     }
+}
+
+fn baseline(told: &Contributors) -> (String, Baseline) {
+    let count = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+    let baseline = Baseline {
+        series: count(told.series),
+        targets: count(told.targets),
+        ready: count(told.ready),
+        since: told.since,
+    };
+    (told.trigger.clone(), baseline)
 }
 
 /// Where the lower bound is 0, nothing to do means no replicas, after the window in which nothing scales down.

@@ -13,6 +13,7 @@ use crate::api::scaling_status as scaling;
 use crate::core::names::ObjectRef;
 use crate::core::quantity::Replicas;
 use crate::core::report::{ConditionReport, Decision, Detail, Incident, IncidentPhase, NodesReport, Report};
+use crate::core::scaling::contributors::Baseline;
 use crate::core::time::Time;
 use crate::core::world::Status;
 
@@ -63,6 +64,7 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
                 replicas: o.replicas.as_i32(),
                 target_uid: o.uid.0.clone(),
             }),
+            contributors: detail.history.contributors.iter().map(contributors).collect(),
         })?,
         Detail::Nodes(detail) => serde_json::to_value(node_status(observed_generation, conditions, detail))?,
         Detail::Healing(detail) => serde_json::to_value(healing::HealingPolicyStatus {
@@ -73,6 +75,16 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
         })?,
     };
     Ok(StatusBody(body))
+}
+
+fn contributors((trigger, before): (&String, &Baseline)) -> scaling::Contributors {
+    scaling::Contributors {
+        trigger: trigger.clone(),
+        series: before.series.into(),
+        targets: before.targets.into(),
+        ready: before.ready.into(),
+        since: before.since,
+    }
 }
 
 fn conditions(report: &Report, old: &[Condition], now: Time) -> Vec<Condition> {

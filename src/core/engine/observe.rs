@@ -20,11 +20,11 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
         Event::Own(identity) => state.world.own = Some(identity),
         Event::Limits(limits) => {
             state.limits = limits;
-            touch_all(state, |_| true);
+            touch_all(state);
         }
         Event::View { view, state: seen } => {
             if state.world.views.insert(view, seen) != Some(seen) {
-                touch_all(state, |_| true);
+                touch_all(state);
             }
         }
         Event::Target { object, target } => scaling::observe_target(state, at, object, target.map(|t| *t)),
@@ -34,13 +34,14 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
         Event::Node(node) => observe_node(state, *node),
         Event::NodeGone(name) => {
             state.world.nodes.remove(&name);
-            touch_all(state, |key| key.kind == PolicyKind::NodePoolPolicy);
+            nodes::touch_all(state);
         }
         Event::Sample { query, reading } => {
-            for key in state.by_query.get(&query).into_iter().flatten() {
-                state.agenda.touch(key);
+            let id = state.queries.enter(query);
+            if let Some(query) = state.queries.at_mut(id) {
+                query.sample = Some(Sample { reading, at });
+                state.agenda.touch_all(&query.asked_by);
             }
-            state.samples.insert(query, Sample { reading, at });
         }
         Event::Declared { source, set } => observe_declared(state, &source, set.map(|s| *s)),
         Event::DeclaredObject {
@@ -68,19 +69,16 @@ pub(super) fn observe(state: &mut State, at: Time, event: Event) {
 fn observe_policy(state: &mut State, at: Time, event: Event) {
     match event {
         Event::ScalingPolicy { policy, history } => {
-            let key = accept(state, &policy.meta.key);
+            accept(state, &policy.meta.key);
             scaling::accept(state, at, *policy, history);
-            state.agenda.touch(&key);
         }
         Event::NodePoolPolicy(policy) => {
-            let key = accept(state, &policy.meta.key);
+            accept(state, &policy.meta.key);
             nodes::accept(state, at, *policy);
-            state.agenda.touch(&key);
         }
         Event::HealingPolicy { policy, incidents } => {
-            let key = accept(state, &policy.meta.key);
+            accept(state, &policy.meta.key);
             healing::accept(state, at, *policy, incidents);
-            state.agenda.touch(&key);
         }
         Event::PolicyInvalid {
             key,
@@ -96,13 +94,12 @@ fn observe_policy(state: &mut State, at: Time, event: Event) {
                 message,
                 target,
             };
-            state.invalid.insert(key.clone(), invalid);
-            state.agenda.touch(&key);
+            state.agenda.touch(state.policies.enter(key.clone()));
+            state.invalid.insert(key, invalid);
         }
         Event::ConfigAccepted { key, uid, generation } => {
-            let key = accept(state, &key);
-            state.configs.insert(key.clone(), Config { uid, generation });
-            state.agenda.touch(&key);
+            accept(state, &key);
+            state.configs.insert(key, Config { uid, generation });
         }
         Event::ActedElsewhere(key) => {
             scaling::acted_elsewhere(state, &key);
@@ -112,7 +109,9 @@ fn observe_policy(state: &mut State, at: Time, event: Event) {
             scaling::depart(state, at, &key);
             super::forget_policy(state, &key);
             if state.leaving.contains_key(&key) {
-                state.agenda.touch(&key);
+                state.touch(&key);
+            } else {
+                state.drop_policy(&key);
             }
             state.invalid.remove(&key);
             state.configs.remove(&key);
@@ -123,46 +122,44 @@ fn observe_policy(state: &mut State, at: Time, event: Event) {
     }
 }
 
-/// A policy that can be used is no longer invalid.
-fn accept(state: &mut State, key: &PolicyKey) -> PolicyKey {
+/// A policy that can be used is no longer invalid, and has to be looked at.
+fn accept(state: &mut State, key: &PolicyKey) {
     state.invalid.remove(key);
-    key.clone()
+    state.agenda.touch(state.policies.enter(key.clone()));
 }
 
 fn observe_pod(state: &mut State, pod: Pod) {
     let namespace = pod.key.namespace.clone();
-    let pods = state.world.pods.entry(namespace.clone()).or_default();
-    if pods.get(&pod.key.name) == Some(&pod) {
-        return;
+    if state.world.pods.see(pod) {
+        touch_pod(state, &namespace);
     }
-    pods.insert(pod.key.name.clone(), pod);
-    touch_pod(state, &namespace);
 }
 
 fn pod_gone(state: &mut State, key: &ObjectKey) {
-    let Some(pods) = state.world.pods.get_mut(&key.namespace) else {
-        return;
-    };
-    pods.remove(&key.name);
-    if pods.is_empty() {
-        state.world.pods.remove(&key.namespace);
+    if state.world.pods.remove(key) {
+        touch_pod(state, &key.namespace);
     }
-    touch_pod(state, &key.namespace);
 }
 
 /// A pod concerns the healing policies of its namespace, and every node pool.
 fn touch_pod(state: &mut State, namespace: &str) {
-    touch_all(state, |key| match key.kind {
-        PolicyKind::HealingPolicy => key.namespace == namespace,
-        PolicyKind::NodePoolPolicy => true,
-        _ => false,
-    });
+    let State {
+        agenda,
+        policies,
+        nodes,
+        healing,
+        ..
+    } = state;
+    let first = PolicyKey::new(PolicyKind::HealingPolicy, namespace, "");
+    let healing = healing.range(first..).map(|(key, _)| key);
+    let healing = healing.take_while(|key| key.namespace == namespace);
+    agenda.touch_known(policies, healing.chain(nodes.keys()));
 }
 
 fn observe_node(state: &mut State, node: Node) {
     if state.world.nodes.get(&node.name) != Some(&node) {
         state.world.nodes.insert(node.name.clone(), node);
-        touch_all(state, |key| key.kind == PolicyKind::NodePoolPolicy);
+        nodes::touch_all(state);
     }
 }
 
@@ -178,6 +175,7 @@ fn observe_declared(state: &mut State, source: &PolicyKey, set: Option<DeclaredS
                 set.objects.insert(object, seen);
             }
         }
+        state.policies.enter(source.clone());
         state.world.declared.insert(source.clone(), set);
     } else {
         state.drift.remove(source);
@@ -188,25 +186,12 @@ fn observe_declared(state: &mut State, source: &PolicyKey, set: Option<DeclaredS
 
 /// Drift concerns the source itself and the healing policies of its namespaces.
 fn touch_declared(state: &mut State, source: &PolicyKey) {
-    state.agenda.touch(source);
-    touch_all(state, |key| key.kind == PolicyKind::HealingPolicy);
+    let keys = state.healing.keys().chain([source]);
+    state.agenda.touch_known(&state.policies, keys);
 }
 
-fn touch_all(state: &mut State, which: impl Fn(&PolicyKey) -> bool) {
-    let State {
-        agenda,
-        scaling,
-        nodes,
-        healing,
-        world,
-        ..
-    } = state;
-    let keys = scaling
-        .keys()
-        .chain(nodes.keys())
-        .chain(healing.keys())
-        .chain(world.declared.keys());
-    for key in keys.filter(|key| which(key)) {
-        agenda.touch(key);
+fn touch_all(state: &mut State) {
+    for id in state.policies.ids() {
+        state.agenda.touch(id);
     }
 }

@@ -143,7 +143,7 @@ pub fn evaluate_drift(state: &mut State, now: Time, source: &PolicyKey, draft: &
         if let Some((reason, message, again)) = obstacle {
             draft.refuse(source, &drifted.object, "Restore", reason, message);
             if let Some(at) = again {
-                state.agenda.wake(source, at.max(now + LOOK_AGAIN));
+                state.wake(source, at.max(now + LOOK_AGAIN));
             }
             continue;
         }

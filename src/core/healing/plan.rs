@@ -60,7 +60,7 @@ pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft
         turn.heal(state, &mut memory);
         turn.recover(state, &mut memory);
         if let Some(at) = turn.wake {
-            state.agenda.wake(&key, at);
+            state.wake(&key, at);
         }
     }
     memory.prune();

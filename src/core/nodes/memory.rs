@@ -233,8 +233,6 @@ pub fn accept(state: &mut State, _at: Time, policy: NodePoolPolicy) {
 }
 
 /// Every node pool policy has to be looked at again: what one asks for concerns the others.
-pub(super) fn touch_all(state: &mut State) {
-    for key in state.nodes.keys() {
-        state.agenda.touch(key);
-    }
+pub fn touch_all(state: &mut State) {
+    state.agenda.touch_known(&state.policies, state.nodes.keys());
 }

@@ -33,7 +33,7 @@ mod tell;
 mod validate;
 
 pub use limit::{ADD_AT_ONCE, REMOVE_AT_ONCE};
-pub use memory::{Backoff, Memory, NodeMemory, Request, accept};
+pub use memory::{Backoff, Memory, NodeMemory, Request, accept, touch_all};
 pub use plan::evaluate;
 pub use report::means_the_same;
 pub use settle::{node_failed, settle};

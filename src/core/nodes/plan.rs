@@ -82,7 +82,7 @@ fn decide(state: &mut State, now: Time, memory: &mut Memory, draft: &mut Draft) 
     act(state, now, memory, wanted, &mut counts, draft);
     let times = memory.wakes().chain(retry).chain(due).chain(coming);
     if let Some(next) = times.filter(|at| *at > now).min() {
-        state.agenda.wake(&key, next.max(now + Span::from_millis(1)));
+        state.wake(&key, next.max(now + Span::from_millis(1)));
     }
     Account::Decided {
         counts,

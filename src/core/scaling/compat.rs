@@ -76,19 +76,19 @@ fn blind(current: Replicas, triggers: usize, gap: &Gap) -> Course {
 
 /// What is shown as the trigger's value; and whether there is one at all.
 fn datum(state: &State, now: Time, trigger: &Trigger, policy: &ScalingPolicy) -> Result<Datum, Gap> {
-    let sample = state.samples.get(&trigger.query);
+    let sample = state.sample(&trigger.query);
     match sample.map(|sample| &sample.reading) {
         Some(Reading::PodUsage { pods }) => Ok(measured(now, pods.iter().map(|pod| pod.at))),
         Some(Reading::PodValues { pods }) => Ok(measured(now, pods.iter().map(|pod| pod.at))),
         // The controller takes an empty list for what it is; other metrics are old when their server says so.
-        Some(Reading::Value { value, sampled_at }) if !matches!(trigger.query, QueryKey::Prometheus { .. }) => {
+        Some(Reading::Value { value, sampled_at, .. }) if !matches!(trigger.query, QueryKey::Prometheus { .. }) => {
             Ok(Datum {
                 value: *value,
                 sampled_at: *sampled_at,
                 warning: None,
             })
         }
-        _ => gather(trigger, sample, now, policy.interval),
+        _ => gather(trigger, sample, now, policy.interval, None),
     }
 }
 
@@ -167,7 +167,7 @@ fn target(aim: MetricTarget) -> input::Target {
 }
 
 fn source(state: &State, trigger: &Trigger, datum: &Result<Datum, Gap>) -> input::Source {
-    let reading = state.samples.get(&trigger.query).map(|sample| &sample.reading);
+    let reading = state.sample(&trigger.query).map(|sample| &sample.reading);
     let error = || datum.as_ref().err().map_or_else(String::new, |gap| gap.message.clone());
     let number = datum.as_ref().map(|d| d.value.thousandths()).map_err(|_| error());
     match (&trigger.query, &trigger.resource) {

@@ -3,12 +3,14 @@
 //! A fight is proven by our own writes: a write that succeeded under the precondition of a value that was not our last one
 //! overwrote somebody else's. Three of them within five minutes, and the field is left alone for a while.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::names::PolicyKey;
 use crate::core::policy::{Meta, Mode, ScalingPolicy};
 use crate::core::reason::Reason;
-use crate::core::state::State;
+use crate::core::state::{PolicyId, State};
 use crate::core::time::{Span, Time};
 
 /// Who the operator is in managedFields.
@@ -105,15 +107,14 @@ impl Fight {
     }
 }
 
-/// The older policy on the same target that goes on instead of this one. Policies that are suspended or only show what they
+/// The older policy of those that name the same target, which goes on instead of this one. Policies that are suspended or only show what they
 /// would do write nothing and are in nobody's way.
 #[must_use]
-pub fn older_policy(state: &State, policy: &ScalingPolicy) -> Option<PolicyKey> {
+pub fn older_policy(state: &State, policy: &ScalingPolicy, named_by: &BTreeSet<PolicyId>) -> Option<PolicyKey> {
     let mine = (policy.meta.created, &policy.meta.key);
-    let others = state.by_target.get(&policy.target).filter(|all| all.len() > 1);
-    let others = others.into_iter().flatten();
-    others
-        .filter_map(|key| state.scaling.get(key))
+    named_by
+        .iter()
+        .filter_map(|id| state.scaling_at(*id))
         .map(|memory| &memory.policy.meta)
         .filter(|meta| writes(meta) && (meta.created, &meta.key) < mine)
         .min_by_key(|meta| (meta.created, &meta.key))

@@ -1,9 +1,10 @@
 //! From the last sample of a query to a value that can be used, or to the reason why there is none.
 
+use super::contributors::{Baseline, doubt};
 use crate::core::policy::{Combine, Trigger};
 use crate::core::quantity::Milli;
 use crate::core::reason::Reason;
-use crate::core::sample::{QueryError, Reading};
+use crate::core::sample::{Contributors, QueryError, Reading};
 use crate::core::state::Sample;
 use crate::core::time::{Span, Time};
 
@@ -45,18 +46,25 @@ impl Gap {
     }
 }
 
-/// Looks at a trigger's last sample. `interval` is how often the query is asked.
+/// Looks at a trigger's last sample. `interval` is how often the query is asked, `before` what its answers were made from when
+/// they were complete.
 ///
 /// # Errors
 /// The gap, where there is no value that can be used: never sampled, too old, no or too many elements, not a number, failed.
-pub fn gather(trigger: &Trigger, sample: Option<&Sample>, now: Time, interval: Span) -> Result<Datum, Gap> {
+pub fn gather(
+    trigger: &Trigger,
+    sample: Option<&Sample>,
+    now: Time,
+    interval: Span,
+    before: Option<Baseline>,
+) -> Result<Datum, Gap> {
     let Some(sample) = sample else {
         return Err(Gap::new(Reason::NotSampledYet, "has not been asked yet"));
     };
     let silence = now.since(sample.at);
     let patience = trigger.max_age.max(interval.times(3));
     let (value, sampled_at, warning) = match &sample.reading {
-        Reading::Value { value, sampled_at } => (*value, *sampled_at, None),
+        Reading::Value { value, sampled_at, .. } => (*value, *sampled_at, None),
         Reading::Partial {
             value,
             sampled_at,
@@ -68,6 +76,7 @@ pub fn gather(trigger: &Trigger, sample: Option<&Sample>, now: Time, interval: S
             highest,
             sampled_at,
             warning,
+            ..
         } => {
             let one = combined(trigger.combine, *series, *sum, *highest)?;
             (one, *sampled_at, warning.as_ref())
@@ -83,8 +92,19 @@ pub fn gather(trigger: &Trigger, sample: Option<&Sample>, now: Time, interval: S
     Ok(Datum {
         value,
         sampled_at,
-        warning: warning.cloned(),
+        warning: warning.cloned().or_else(|| {
+            let contributors = contributors(&sample.reading)?;
+            doubt(trigger, now, contributors, before)
+        }),
     })
+}
+
+/// What an answer was made from, where the server could tell.
+pub(super) const fn contributors(reading: &Reading) -> Option<Contributors> {
+    match reading {
+        Reading::Value { contributors, .. } | Reading::Many { contributors, .. } => *contributors,
+        _ => None,
+    }
 }
 
 /// One number of several elements.

@@ -17,9 +17,9 @@ use crate::core::policy::{Direction, Mode, OnDelete, ScalingPolicy};
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
 use crate::core::report::Original;
-use crate::core::state::State;
+use crate::core::state::{PolicyId, State};
 use crate::core::time::{Span, Time};
-use crate::core::world::Target;
+use crate::core::world::{Sight, Target};
 
 /// For so long after the deletion it is tried.
 const PATIENCE: Span = Span::from_mins(2);
@@ -67,8 +67,12 @@ impl Memory {
 
 /// A policy is deleted: what there is to do yet is noted.
 pub fn depart(state: &mut State, at: Time, key: &PolicyKey) {
-    state.leaving.retain(|_, leaving| at < leaving.until);
-    let Some(memory) = state.scaling.get(key) else { return };
+    let late = state.leaving.iter().filter(|(_, leaving)| at >= leaving.until);
+    let late: Vec<PolicyKey> = late.map(|(key, _)| key.clone()).collect();
+    for key in &late {
+        done(state, key);
+    }
+    let Some(memory) = state.scaling(key) else { return };
     if let Some(leaving) = last_wish(state, at, memory) {
         state.leaving.insert(key.clone(), leaving);
     }
@@ -76,12 +80,15 @@ pub fn depart(state: &mut State, at: Time, key: &PolicyKey) {
 
 fn last_wish(state: &State, at: Time, memory: &Memory) -> Option<Leaving> {
     let policy = &memory.policy;
-    let target = state.world.targets.get(&policy.target)?.as_ref()?;
+    let known = state.world.targets.known(&policy.target)?;
+    let Sight::There(target) = &known.seen else {
+        return None;
+    };
     let original = memory.original.as_ref().filter(|o| o.uid == target.uid)?;
     let wanted = policy.on_delete == OnDelete::RestoreReplicas
         && writes(&policy.meta)
         && policy.hold.as_ref().is_none_or(|hold| !hold.holds(at))
-        && older_policy(state, policy).is_none();
+        && older_policy(state, policy, &known.named_by).is_none();
     if !wanted || target.deleting || target.other_scaler.is_some() || !is_ours(at, memory, target) {
         return None;
     }
@@ -127,7 +134,26 @@ fn is_ours(at: Time, memory: &Memory, target: &Target) -> bool {
 }
 
 /// Does what a deleted policy left to do.
-pub(super) fn carry_out(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft) {
+pub(super) fn carry_out(state: &mut State, now: Time, id: PolicyId, draft: &mut Draft) {
+    let Some(key) = state.policies.key(id).map(|key| key.as_ref().clone()) else {
+        return;
+    };
+    if state.leaving.contains_key(&key) {
+        attempt(state, now, &key, draft);
+        if !state.leaving.contains_key(&key) {
+            state.drop_policy(&key);
+        }
+    }
+}
+
+/// It is over, one way or the other.
+fn done(state: &mut State, key: &PolicyKey) {
+    if state.leaving.remove(key).is_some() && state.scaling(key).is_none() && !state.invalid.contains_key(key) {
+        state.drop_policy(key);
+    }
+}
+
+fn attempt(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft) {
     let Some(mut leaving) = state.leaving.remove(key) else {
         return;
     };
@@ -137,7 +163,7 @@ pub(super) fn carry_out(state: &mut State, now: Time, key: &PolicyKey, draft: &m
     // Its own last write ends first.
     let wait = state.guard.under_way(&leaving.target).map(|_| now + RETRY);
     if let Some(later) = wait.or_else(|| (now < leaving.retry_at).then_some(leaving.retry_at)) {
-        state.agenda.wake(key, later);
+        state.wake(key, later);
         state.leaving.insert(key.clone(), leaving);
         return;
     }
@@ -159,16 +185,17 @@ pub(super) fn carry_out(state: &mut State, now: Time, key: &PolicyKey, draft: &m
     };
     let acted = draft.act(state, key, Mode::Enforce, deed, (Reason::Restored, message));
     if acted.is_ok() {
-        state.agenda.wake(key, leaving.until);
+        state.wake(key, leaving.until);
         state.leaving.insert(key.clone(), leaving);
     }
 }
 
 /// Another policy decides on the target now.
 fn taken_over(state: &State, target: &ObjectRef) -> bool {
-    let others = state.by_target.get(target).into_iter().flatten();
+    let known = state.world.targets.known(target);
+    let others = known.into_iter().flat_map(|known| &known.named_by);
     others
-        .filter_map(|key| state.scaling.get(key))
+        .filter_map(|id| state.scaling_at(*id))
         .any(|memory| writes(&memory.policy.meta))
 }
 
@@ -199,6 +226,6 @@ pub(super) fn learn(state: &mut State, at: Time, flight: &InFlight, outcome: &Ou
         }
     };
     if over {
-        state.leaving.remove(key);
+        done(state, key);
     }
 }

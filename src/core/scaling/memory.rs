@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::combine::Activity;
 use super::conflict::Fight;
+use super::contributors::Baseline;
+use super::gather::contributors;
 use super::hpa;
+use super::pods;
 use super::propose::Said;
 use super::stabilize::Windows;
 use crate::core::names::Uid;
@@ -14,7 +17,9 @@ use crate::core::policy::ScalingPolicy;
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
 use crate::core::report::{Original, ScaleEvent, ScalingHistory};
+use crate::core::state::{QueryId, State};
 use crate::core::time::{Span, Time};
+use crate::core::world::Target;
 
 /// How many own scale events are kept; beyond that the two oldest become one.
 pub const MAX_HISTORY: usize = 64;
@@ -59,6 +64,9 @@ pub struct Memory {
     /// Trigger → since when it has had no value that can be used.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing_since: BTreeMap<String, Time>,
+    /// Trigger → what its answers were made from when they were last complete.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contributors: BTreeMap<String, Baseline>,
     /// When something was last to do, or nobody knew; for policies that have an idle size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_active: Option<Time>,
@@ -143,6 +151,7 @@ impl Memory {
             not_before: None,
             fight: Fight::default(),
             missing_since: history.missing_since,
+            contributors: history.contributors,
             last_active: history.last_active,
             inactive: false,
             original: history.original,
@@ -170,6 +179,24 @@ impl Memory {
             }
         }
         self.missing_since = missing;
+    }
+
+    /// Notes what the triggers' answers are made from; `queries` are the numbers of what they ask.
+    pub(super) fn note_contributors(&mut self, state: &State, now: Time, queries: &[QueryId], target: &Target) {
+        let mut ready = None;
+        for (trigger, query) in self.policy.triggers.iter().zip(queries) {
+            let sample = state.queries.at(*query).and_then(|query| query.sample.as_ref());
+            let Some(contributors) = sample.and_then(|sample| contributors(&sample.reading)) else {
+                continue;
+            };
+            let ready = *ready.get_or_insert_with(|| pods::known_ready(state, &self.policy, target));
+            if let Some(before) = self.contributors.get_mut(&trigger.name) {
+                *before = before.after(contributors, ready, now);
+            } else {
+                let first = Baseline::new(contributors, ready);
+                self.contributors.insert(trigger.name.clone(), first);
+            }
+        }
     }
 
     /// Notes whether there is anything to do.

@@ -17,6 +17,7 @@
 pub mod combine;
 mod compat;
 pub mod conflict;
+pub mod contributors;
 mod decide;
 pub mod formula;
 pub mod gather;
@@ -40,4 +41,4 @@ pub use memory::{Memory, Trouble, Unsure, Written};
 pub use plan::evaluate;
 pub use report::means_the_same;
 pub use settle::{observe_target, observe_unusable, settle};
-pub use track::{accept, acted_elsewhere, drop_unnamed, forget};
+pub use track::{Tracked, accept, acted_elsewhere, drop_unnamed, forget, restore};

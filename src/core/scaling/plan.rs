@@ -6,67 +6,71 @@ use super::leave;
 use super::memory::Memory;
 use super::propose::ask;
 use super::report::{self, Account, means_the_same};
+use super::track::{Tracked, put_back, take};
 use super::validate::{Gate, validate};
 use crate::core::engine::Draft;
 use crate::core::guard::Safeguard;
-use crate::core::names::{PolicyKey, Uid};
+use crate::core::names::Uid;
 use crate::core::plan::Deed;
 use crate::core::policy::Mode;
 use crate::core::policy::schedule::{InForce, in_force, next_change};
 use crate::core::reason::Reason;
-use crate::core::state::State;
+use crate::core::state::{PolicyId, State};
 use crate::core::time::Time;
 
 /// Why what is wanted is not done.
 pub(super) type Obstacle = (Reason, String);
 
 /// Decides on one policy.
-pub fn evaluate(state: &mut State, now: Time, key: &PolicyKey, draft: &mut Draft) {
-    let Some((key, mut memory)) = state.scaling.remove_entry(key) else {
-        leave::carry_out(state, now, key, draft);
+pub fn evaluate(state: &mut State, now: Time, id: PolicyId, draft: &mut Draft) {
+    let Some(mut tracked) = take(state, id) else {
+        leave::carry_out(state, now, id, draft);
         return;
     };
-    memory.prune(now);
-    let (written, schedules) = match in_force(&memory.policy, now) {
-        Some(InForce { policy, names }) => (Some(std::mem::replace(&mut memory.policy, policy)), names),
+    tracked.memory.prune(now);
+    let (written, schedules) = match in_force(&tracked.memory.policy, now) {
+        Some(InForce { policy, names }) => (Some(std::mem::replace(&mut tracked.memory.policy, policy)), names),
         None => (None, Vec::new()),
     };
-    let account = match validate(state, now, &memory) {
+    let valid = validate(state, now, &tracked);
+    let Tracked { memory, queries, .. } = tracked.as_mut();
+    let account = match valid {
         Err(gate) => {
-            refuse_gated(&memory, &gate, draft);
+            refuse_gated(memory, &gate, draft);
             Account::Gated(gate)
         }
         Ok(target) => {
             memory.note_original(target);
             let course = if memory.policy.compat.is_none() {
-                let mut said = ask(state, now, &memory.policy, target);
+                memory.note_contributors(state, now, queries, target);
+                let mut said = ask(state, now, (memory, queries), target);
                 memory.note_missing(now, &said);
-                stand_in(&memory, now, target.replicas, &mut said);
-                decide(state, now, &mut memory, target, said)
+                stand_in(memory, now, target.replicas, &mut said);
+                decide(state, now, memory, target, said)
             } else {
-                decide_as_hpa(state, now, &mut memory, target)
+                decide_as_hpa(state, now, memory, target)
             };
             let course = Course { schedules, ..course };
             let uid = (course.desired != course.current).then(|| target.uid.clone());
-            let obstacle = act(state, now, &mut memory, uid, &course, draft);
-            wake(state, now, &key, &memory);
+            let obstacle = act(state, now, memory, uid, &course, draft);
+            wake(state, now, id, memory);
             Account::Decided { course, obstacle }
         }
     };
     // Nearly every evaluation says what the last one said: that is seen before it is put into words.
-    let meaning = Some(report::meaning_of(now, &memory, &account));
+    let meaning = Some(report::meaning_of(now, memory, &account));
     if memory.told != meaning {
         memory.told = meaning;
-        draft.report(state, report::report(now, &memory, &account), means_the_same);
+        draft.report(state, report::report(now, memory, &account), means_the_same);
     }
     if let Some(written) = written {
         memory.policy = written;
     }
-    state.scaling.insert(key, memory);
+    put_back(state, id, tracked);
 }
 
 /// For the next tick, or an earlier end of a back-off.
-fn wake(state: &mut State, now: Time, key: &PolicyKey, memory: &Memory) {
+fn wake(state: &mut State, now: Time, id: PolicyId, memory: &Memory) {
     let retry = memory.trouble.as_ref().map(|t| t.retry_at);
     let hold = memory.policy.hold.as_ref().and_then(|hold| hold.until);
     let times = [
@@ -82,7 +86,7 @@ fn wake(state: &mut State, now: Time, key: &PolicyKey, memory: &Memory) {
         .flatten()
         .filter(|at| *at > now)
         .fold(now + memory.policy.interval, Time::min);
-    state.agenda.wake(key, next);
+    state.agenda.wake(id, next);
 }
 
 fn refuse_gated(memory: &Memory, gate: &Gate, draft: &mut Draft) {

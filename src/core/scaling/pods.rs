@@ -3,6 +3,7 @@
 
 use super::gather::Gap;
 use crate::core::guard::Safeguard;
+use crate::core::names::Uid;
 use crate::core::policy::ScalingPolicy;
 use crate::core::reason::Reason;
 use crate::core::state::State;
@@ -22,33 +23,38 @@ pub(super) fn own_pods<'a>(state: &'a State, policy: &ScalingPolicy, target: &Ta
     if target.selector.is_empty() {
         return Ok(Vec::new());
     }
-    let all = state.world.pods_in(&policy.target.namespace);
-    let selected = all.filter(|pod| target.selector.matches(&pod.labels));
-    Ok(selected
-        .filter(|pod| !policy.compat.is_none() || belongs(pod, policy, target))
-        .collect())
+    let (pods, of) = (&state.world.pods, &policy.target);
+    let namespace = of.namespace.as_str();
+    let own: Vec<&Pod> = match (of.group(), of.kind.as_str()) {
+        _ if !policy.compat.is_none() => pods.in_namespace(namespace).collect(),
+        ("apps", "ReplicaSet" | "StatefulSet") => {
+            let own = pods.owned_by(namespace, &of.kind, &of.name);
+            own.filter(|pod| owner_uid(pod) == Some(&target.uid)).collect()
+        }
+        // A Deployment's pods belong to a ReplicaSet that is named after it and the hash of its template.
+        ("apps", "Deployment") => pods.owned_through_replica_sets(namespace, &of.name).collect(),
+        // Of kinds whose ways are not known, only what plainly belongs to somebody else is left out.
+        _ => pods.owned_by_any(namespace, &of.name),
+    };
+    let selected = own.into_iter().filter(|pod| target.selector.matches(&pod.labels));
+    Ok(selected.collect())
 }
 
-/// Whether a pod that the selector matches is the target's own. A Deployment's pods belong to a ReplicaSet that is named
-/// after it and the hash of its template. Of kinds whose ways are not known, only what plainly belongs to somebody else is
-/// left out.
-fn belongs(pod: &Pod, policy: &ScalingPolicy, target: &Target) -> bool {
-    let Some(owner) = &pod.owner else { return false };
-    let of = &policy.target;
-    match (of.group(), of.kind.as_str()) {
-        ("apps", "ReplicaSet" | "StatefulSet") => owner.uid == target.uid,
-        ("apps", "Deployment") => {
-            let rest = owner.name.strip_prefix(of.name.as_str());
-            let hash = rest.and_then(|rest| rest.strip_prefix('-'));
-            owner.kind == "ReplicaSet" && hash.is_some_and(|hash| !hash.is_empty() && !hash.contains('-'))
-        }
-        _ => owner.uid == target.uid || owner.name.starts_with(of.name.as_str()),
-    }
+fn owner_uid(pod: &Pod) -> Option<&Uid> {
+    pod.owner.as_ref().map(|owner| &owner.uid)
 }
 
 /// How many of the pods are Ready.
 pub(super) fn count_ready(pods: &[&Pod]) -> u32 {
     u32::try_from(pods.iter().filter(|pod| pod.is_ready()).count()).unwrap_or(u32::MAX)
+}
+
+/// How many of a target's pods are Ready; where that is not known, as many as it should have.
+pub(super) fn known_ready(state: &State, policy: &ScalingPolicy, target: &Target) -> u32 {
+    match own_pods(state, policy, target) {
+        Ok(own) if !target.selector.is_empty() => count_ready(&own),
+        _ => target.replicas.get(),
+    }
 }
 
 /// How many of the pods are Ready, at least one.

@@ -8,13 +8,14 @@
 //! * Without any Ready pod `Value` has nothing to multiply and proposes nothing; the HPA proposes zero.
 
 use super::gather::{Datum, Gap, gather};
+use super::memory::Memory;
 use super::per_pod::{self, Counted};
 use super::pods;
 use crate::core::names::QueryKey;
 use crate::core::policy::{Behavior, InsideTolerance, MetricTarget, ScalingPolicy, Trigger};
 use crate::core::quantity::{Milli, Replicas};
 use crate::core::reason::Reason;
-use crate::core::state::State;
+use crate::core::state::{QueryId, Sample, State};
 use crate::core::time::Time;
 use crate::core::world::{Pod, Target};
 
@@ -67,8 +68,9 @@ pub fn measures_pods(trigger: &Trigger) -> bool {
     matches!(trigger.query, QueryKey::Resources { .. } | QueryKey::Pods { .. })
 }
 
-/// What all triggers say, in the policy's order.
-pub(super) fn ask(state: &State, now: Time, policy: &ScalingPolicy, target: &Target) -> Vec<Said> {
+/// What all triggers say, in the policy's order; `queries` are the numbers of what they ask.
+pub(super) fn ask(state: &State, now: Time, (memory, queries): (&Memory, &[QueryId]), target: &Target) -> Vec<Said> {
+    let policy = &memory.policy;
     let counts_ready = |t: &Trigger| !measures_pods(t) && !matches!(t.target, MetricTarget::AverageValue(_));
     let any = target.replicas > Replicas::ZERO;
     let needs_pods = any && policy.triggers.iter().any(|t| measures_pods(t) || counts_ready(t));
@@ -77,12 +79,13 @@ pub(super) fn ask(state: &State, now: Time, policy: &ScalingPolicy, target: &Tar
     } else {
         Ok(Vec::new())
     };
-    let says = |trigger: &Trigger| {
+    let says = |(trigger, query): (&Trigger, &QueryId)| {
+        let sample = state.queries.at(*query).and_then(|query| query.sample.as_ref());
         if measures_pods(trigger) {
-            return by_pod(state, now, trigger, (policy, target), &own);
+            return by_pod(sample, now, trigger, (policy, target), &own);
         }
-        let sample = state.samples.get(&trigger.query);
-        let datum = match gather(trigger, sample, now, policy.interval) {
+        let before = memory.contributors.get(&trigger.name).copied();
+        let datum = match gather(trigger, sample, now, policy.interval, before) {
             Err(gap) => return Said::gap(gap),
             Ok(datum) => datum,
         };
@@ -98,12 +101,12 @@ pub(super) fn ask(state: &State, now: Time, policy: &ScalingPolicy, target: &Tar
             }),
         }
     };
-    policy.triggers.iter().map(says).collect()
+    policy.triggers.iter().zip(queries).map(says).collect()
 }
 
 /// What a trigger says that measures pods.
 fn by_pod(
-    state: &State,
+    sample: Option<&Sample>,
     now: Time,
     trigger: &Trigger,
     (policy, target): (&ScalingPolicy, &Target),
@@ -112,7 +115,7 @@ fn by_pod(
     if target.replicas == Replicas::ZERO {
         return Said::gap(Gap::new(Reason::NoPods, "has nothing to measure: there are no pods"));
     }
-    let Some(sample) = state.samples.get(&trigger.query) else {
+    let Some(sample) = sample else {
         return Said::gap(Gap::new(Reason::NotSampledYet, "has not been asked yet"));
     };
     if !matches!(

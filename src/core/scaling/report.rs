@@ -63,6 +63,7 @@ pub(super) fn report(now: Time, memory: &Memory, account: &Account) -> Report {
                 last_active: memory.last_active.filter(|_| memory.inactive),
                 missing_since: memory.missing_since.clone(),
                 original: memory.original.clone(),
+                contributors: memory.contributors.clone(),
             },
         })),
     }

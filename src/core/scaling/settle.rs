@@ -11,7 +11,7 @@ use crate::core::quantity::Replicas;
 use crate::core::report::ScaleEvent;
 use crate::core::state::State;
 use crate::core::time::{Span, Time};
-use crate::core::world::Target;
+use crate::core::world::{Known, Sight, Target};
 
 /// How long nothing is tried after an action that was skipped, unless the interval is shorter.
 const AFTER_SKIP: Span = Span::from_secs(5);
@@ -20,27 +20,36 @@ const AFTER_SKIP: Span = Span::from_secs(5);
 /// shows when it is overwritten.
 pub fn observe_target(state: &mut State, _at: Time, object: ObjectRef, target: Option<Target>) {
     let busy = state.guard.under_way(&object).is_some();
-    for key in state.by_target.get(&object).into_iter().flatten() {
-        if let Some(memory) = state.scaling.get_mut(key) {
-            seen(memory, target.as_ref(), busy);
+    let State {
+        world,
+        policies,
+        agenda,
+        ..
+    } = state;
+    world.unusable_targets.remove(&object);
+    let Some(Known { seen, named_by }) = world.targets.see(object, target) else {
+        return;
+    };
+    agenda.touch_all(named_by);
+    for id in named_by {
+        if let Some(tracked) = policies.at_mut(*id).and_then(Option::as_mut) {
+            learn_target(&mut tracked.memory, seen, busy);
         }
     }
-    touch(state, &object);
-    state.world.unusable_targets.remove(&object);
-    state.world.targets.insert(object, target);
 }
 
 /// A target cannot be read or scaled. What was seen of it before is not relied upon any more.
 pub fn observe_unusable(state: &mut State, object: ObjectRef, message: String) {
-    if state.by_target.contains_key(&object) {
-        touch(state, &object);
-        state.world.targets.remove(&object);
+    let known = state.world.targets.known_mut(&object);
+    if let Some(known) = known.filter(|known| !known.named_by.is_empty()) {
+        known.seen = Sight::Unseen;
+        state.agenda.touch_all(&known.named_by);
         state.world.unusable_targets.insert(object, message);
     }
 }
 
-fn seen(memory: &mut Memory, target: Option<&Target>, busy: bool) {
-    let Some(target) = target else {
+fn learn_target(memory: &mut Memory, seen: &Sight, busy: bool) {
+    let Sight::There(target) = seen else {
         memory.unsure = None;
         return;
     };
@@ -82,11 +91,12 @@ pub fn settle(state: &mut State, at: Time, flight: &InFlight, outcome: &Outcome)
         Outcome::Conflict { found, .. } => *found,
         _ => None,
     };
-    let live = state.world.targets.get_mut(target).and_then(Option::as_mut);
+    let live = state.world.targets.get_mut(target);
     if let (Some(found), Some(live)) = (found, live.filter(|live| live.uid == *uid)) {
         live.replicas = found;
     }
-    if let Some(memory) = state.scaling.get_mut(&flight.action.policy) {
+    let id = state.policies.id(&flight.action.policy);
+    if let Some(memory) = id.and_then(|id| state.scaling_at_mut(id)) {
         learn(memory, at, uid, event, outcome);
     } else {
         leave::learn(state, at, flight, outcome);

@@ -1,13 +1,13 @@
 //! What must hold before a policy decides at all.
 
 use super::conflict::{conflict_message, older_policy, writes};
-use super::memory::Memory;
+use super::track::Tracked;
 use crate::core::guard::Safeguard;
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
 use crate::core::state::State;
 use crate::core::time::Time;
-use crate::core::world::{Target, View};
+use crate::core::world::{Sight, Target, View};
 
 /// Why a policy does not decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,10 @@ pub(super) enum GateKind {
 }
 
 /// The target, if the policy may decide on it.
-pub(super) fn validate<'a>(state: &'a State, now: Time, memory: &Memory) -> Result<&'a Target, Gate> {
+pub(super) fn validate<'a>(state: &'a State, now: Time, tracked: &Tracked) -> Result<&'a Target, Gate> {
+    let memory = &tracked.memory;
     let policy = &memory.policy;
+    let known = state.world.targets.at(tracked.target);
     let gate = |kind, reason, message| Err(Gate { kind, reason, message });
     if policy.meta.suspend && state.guard.on(Safeguard::Suspend) {
         let message = "spec.suspend is true: nothing is scaled until it is false".into();
@@ -45,27 +47,28 @@ pub(super) fn validate<'a>(state: &'a State, now: Time, memory: &Memory) -> Resu
     }
     if state.guard.on(Safeguard::OnePolicyPerTarget)
         && writes(&policy.meta)
-        && let Some(older) = older_policy(state, policy)
+        && let Some(known) = known
+        && let Some(older) = older_policy(state, policy, &known.named_by)
     {
         let (reason, message) = conflict_message(policy, &older);
         return gate(GateKind::Stalled, reason, message);
     }
-    if let Some(message) = state.world.unusable_targets.get(&policy.target) {
-        return gate(GateKind::Stalled, Reason::TargetUnusable, message.clone());
-    }
-    let target = match state.world.targets.get(&policy.target) {
-        None => {
+    let target = match known.map(|known| &known.seen) {
+        None | Some(Sight::Unseen) => {
+            if let Some(message) = state.world.unusable_targets.get(&policy.target) {
+                return gate(GateKind::Stalled, Reason::TargetUnusable, message.clone());
+            }
             let message = format!("{} has not been looked at yet", policy.target);
             return gate(GateKind::Waiting, Reason::ViewIncomplete, message);
         }
-        Some(None) => {
+        Some(Sight::Absent) => {
             let message = format!(
                 "{} ({}) does not exist: create it, or correct spec.scaleTargetRef",
                 policy.target, policy.target.api_version
             );
             return gate(GateKind::Stalled, Reason::TargetNotFound, message);
         }
-        Some(Some(target)) => target,
+        Some(Sight::There(target)) => target,
     };
     if target.deleting {
         let message = format!("{} is being deleted", policy.target);

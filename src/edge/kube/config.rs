@@ -21,8 +21,8 @@ use crate::api::operator_config::{PrometheusServer, PrometheusTls};
 use crate::core::event::Event;
 use crate::core::names::{PolicyKey, PolicyKind, Uid};
 use crate::core::policy::Limits;
+use crate::edge::poll::Servers;
 use crate::edge::prometheus::client::{Auth, PrometheusClient, Secret as Hidden, ServerConfig};
-use crate::edge::prometheus::poller::Servers;
 use crate::edge::prometheus::tls::{Identity, Tls};
 
 /// The one OperatorConfig that is read.

@@ -5,7 +5,7 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
 
-use super::status::resource_of;
+use super::status::{KnownStatuses, resource_of};
 use super::watch::{ViewPart, WatchBackoff, Watching, drive, key_of_dynamic};
 use super::{CallError, call};
 use crate::api::convert;
@@ -20,44 +20,66 @@ pub const POLICIES: [PolicyKind; 3] = [
     PolicyKind::HealingPolicy,
 ];
 
-/// Starts the watches of all policies.
-pub fn spawn(client: &Client, around: &Watching) {
+/// Objects of one answer to a list.
+const PAGE: u32 = 250;
+
+/// Starts the watches of all policies; what they see of statuses goes to `known`.
+pub fn spawn(client: &Client, known: &KnownStatuses, around: &Watching) {
     for (kind, part) in POLICIES
         .into_iter()
         .zip(ViewPart::split(View::Policies, POLICIES.len()))
     {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(kind));
-        let stream = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
+        let stream = watcher(api, watcher::Config::default().page_size(PAGE)).backoff(WatchBackoff::default());
         let around = around.clone();
+        let (known, forgotten) = (known.clone(), known.clone());
         tokio::spawn(drive(
             stream.boxed(),
             Some(part),
             around,
             move |object: DynamicObject| {
                 let key = key_of_dynamic(&object);
+                let policy = PolicyKey::new(kind, &key.namespace, &key.name);
                 let event = if object.metadata.deletion_timestamp.is_some() {
-                    Event::PolicyGone(PolicyKey::new(kind, &key.namespace, &key.name))
+                    Event::PolicyGone(policy)
                 } else {
+                    known.note(&policy, &object);
                     convert::event(kind, object)
                 };
                 (key, Some(event))
             },
-            move |key| Some(Event::PolicyGone(PolicyKey::new(kind, key.namespace, key.name))),
+            move |key| {
+                let policy = PolicyKey::new(kind, key.namespace, key.name);
+                forgotten.forget(&policy);
+                Some(Event::PolicyGone(policy))
+            },
         ));
     }
 }
 
-/// Every policy as it is stored now.
+/// Every policy as it is stored now, page by page, so that never more than one page of objects is in memory.
 ///
 /// # Errors
 /// The API server does not answer, or refuses.
-pub async fn list(client: &Client) -> Result<Vec<Event>, CallError> {
-    let mut events = Vec::new();
+pub async fn list(client: &Client, known: &KnownStatuses, mut seen: impl FnMut(Event)) -> Result<(), CallError> {
     for kind in POLICIES {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource_of(kind));
-        let list = call(format!("list every {kind}"), api.list(&ListParams::default())).await?;
-        let there = list.into_iter().filter(|o| o.metadata.deletion_timestamp.is_none());
-        events.extend(there.map(|object| convert::event(kind, object)));
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = call(format!("list every {kind}"), api.list(&params)).await?;
+            let next = page.metadata.continue_.clone().unwrap_or_default();
+            for object in page {
+                if object.metadata.deletion_timestamp.is_none() {
+                    let key = key_of_dynamic(&object);
+                    known.note(&PolicyKey::new(kind, key.namespace, key.name), &object);
+                    seen(convert::event(kind, object));
+                }
+            }
+            if next.is_empty() {
+                break;
+            }
+            params = params.continue_token(&next);
+        }
     }
-    Ok(events)
+    Ok(())
 }

@@ -1,38 +1,30 @@
 //! Writes statuses, and only when their meaning changed. Of several reports on one policy only the latest is written.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+mod known;
+mod queue;
 
-use futures::{StreamExt, stream};
 use kube::Client;
+use kube::CustomResourceExt;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::{CustomResourceExt, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{CallError, FIELD_MANAGER, call};
-use crate::api::common::Condition;
 use crate::api::convert::status_of;
 use crate::api::{GitSource, HealingPolicy, NodePoolPolicy, OperatorConfig, ScalingPolicy};
-use crate::core::names::{PolicyKey, PolicyKind};
+use crate::core::names::PolicyKind;
 use crate::core::report::{Detail, Report};
 use crate::edge::clock;
 use crate::edge::kube::lease::Leadership;
-use crate::edge::retry::Backoff;
 use crate::telemetry::metrics::{Metrics, WriteLabels};
+use known::Known;
+use queue::Queue;
 
-/// How many statuses are written at once.
-const AT_ONCE: usize = 8;
-/// How many reports may wait; the engine waits when there are more.
+pub use known::KnownStatuses;
+
+/// How many reports may wait to be sorted in; the engine waits when there are more.
 const QUEUE: usize = 4096;
-/// The longest wait before a write that failed is tried again.
-const LAST_DELAY: Duration = Duration::from_secs(30);
-/// The wait before a write that the API server refused is tried again. It refuses any status, whatever it says, of an object
-/// whose spec has a value of another type than one of the definition's rules reads: then Events and metrics must do.
-const REFUSED_DELAY: Duration = Duration::from_mins(5);
 
 /// A report on its way, and whom to tell when it is stored.
 type Job = (Report, Option<oneshot::Sender<bool>>);
@@ -44,17 +36,23 @@ pub struct StatusWriter {
 }
 
 impl StatusWriter {
-    /// Starts the writer.
+    /// Starts the writer. `known` is what the watches see of statuses, so that they need not be read before they are written.
     #[must_use]
-    pub fn spawn(client: Client, leadership: Leadership, metrics: Metrics, shutdown: CancellationToken) -> Self {
+    pub fn spawn(
+        client: Client,
+        leadership: Leadership,
+        metrics: Metrics,
+        known: KnownStatuses,
+        shutdown: CancellationToken,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let writer = Writer {
             client,
             leadership,
             metrics,
-            stored: Arc::default(),
+            known,
         };
-        tokio::spawn(writer.run(receiver, shutdown));
+        tokio::spawn(Queue::default().run(writer, receiver, shutdown));
         Self { sender }
     }
 
@@ -76,45 +74,11 @@ struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: Metrics,
-    stored: Arc<Mutex<BTreeMap<PolicyKey, Stored>>>,
-}
-
-/// What is stored of a policy, as far as the next status depends on it.
-#[derive(Clone, Debug)]
-struct Stored {
-    conditions: Vec<Condition>,
-    /// A status is written only over this version of the object: a leader that was paused and wakes late writes over nothing
-    /// that its successor wrote.
-    version: String,
-}
-
-/// The latest report on one policy, until it is stored.
-struct Waiting {
-    report: Report,
-    done: Vec<oneshot::Sender<bool>>,
-    backoff: Backoff,
-    next: Instant,
-}
-
-impl Waiting {
-    fn new(report: Report) -> Self {
-        Self {
-            report,
-            done: Vec::new(),
-            backoff: Backoff::new(Duration::from_millis(200), LAST_DELAY),
-            next: Instant::now(),
-        }
-    }
-
-    /// Tells those that wait for it.
-    fn tell(&mut self, stored: bool) {
-        for done in self.done.drain(..) {
-            let _ = done.send(stored);
-        }
-    }
+    known: KnownStatuses,
 }
 
 /// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Stored,
     /// Nobody needs it any more: the policy is gone, or another replica leads.
@@ -125,64 +89,21 @@ enum End {
 }
 
 impl Writer {
-    /// What cannot be written, since the API server is away, say, is written later, unless there is something newer to say.
-    async fn run(self, mut receiver: mpsc::Receiver<Job>, shutdown: CancellationToken) {
-        let mut jobs: Vec<Job> = Vec::new();
-        let mut waiting: BTreeMap<PolicyKey, Waiting> = BTreeMap::new();
-        loop {
-            let next = waiting.values().map(|w| w.next).min();
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                count = receiver.recv_many(&mut jobs, QUEUE) => if count == 0 { return; },
-                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-            }
-            for (report, done) in jobs.drain(..) {
-                let entry = waiting
-                    .entry(report.policy.clone())
-                    .or_insert_with(|| Waiting::new(report.clone()));
-                if entry.report.generation != report.generation {
-                    entry.next = Instant::now();
-                }
-                entry.report = report;
-                entry.done.extend(done);
-            }
-            let now = Instant::now();
-            let due: Vec<Waiting> = waiting.extract_if(.., |_, w| w.next <= now).map(|(_, w)| w).collect();
-            let failed = stream::iter(due)
-                .map(|mut job| {
-                    let writer = self.clone();
-                    async move {
-                        let end = writer.store(&job.report).await;
-                        job.tell(matches!(end, End::Stored));
-                        let delay = match end {
-                            End::Stored | End::Pointless => return None,
-                            End::Failed => job.backoff.next_delay(),
-                            End::Refused => REFUSED_DELAY,
-                        };
-                        job.next = Instant::now() + delay;
-                        Some(job)
-                    }
-                })
-                .buffer_unordered(AT_ONCE)
-                .filter_map(std::future::ready);
-            let failed: Vec<Waiting> = failed.collect().await;
-            waiting.extend(failed.into_iter().map(|job| (job.report.policy.clone(), job)));
-        }
-    }
-
     async fn store(&self, report: &Report) -> End {
+        // What is written over is what was known before leadership was checked: a leader that is paused in between finds that
+        // its successor wrote.
+        let known = self.known.get(&report.policy);
         if !self.leadership.is_leader_now() {
             return End::Pointless;
         }
-        let mut end = self.write(report).await;
+        let mut end = self.write(report, known).await;
         // Somebody changed the object: it is read again, and leadership checked again.
         if matches!(&end, Err(error) if error.code() == Some(409)) {
             self.count("Conflict");
-            self.stored().remove(&report.policy);
             if !self.leadership.is_leader_now() {
                 return End::Pointless;
             }
-            end = self.write(report).await;
+            end = self.write(report, None).await;
         }
         match end {
             Ok(()) => {
@@ -191,7 +112,7 @@ impl Writer {
             }
             Err(error) if error.code() == Some(404) => {
                 self.count("Gone");
-                self.stored().remove(&report.policy);
+                self.known.forget(&report.policy);
                 End::Pointless
             }
             Err(error) => {
@@ -212,7 +133,7 @@ impl Writer {
             .inc();
     }
 
-    async fn write(&self, report: &Report) -> Result<(), CallError> {
+    async fn write(&self, report: &Report, known: Option<Known>) -> Result<(), CallError> {
         let key = &report.policy;
         let resource = resource_of(key.kind);
         let api: Api<DynamicObject> = if key.namespace.is_empty() {
@@ -221,15 +142,12 @@ impl Writer {
             Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
         };
         let only_conditions = report.detail == Detail::None;
-        let known = self.stored().get(key).cloned().filter(|_| !only_conditions);
-        let (old, keep_rest) = if let Some(known) = known {
-            (known, false)
-        } else {
-            let object = call(format!("read {key}"), api.get(&key.name)).await?;
-            let has_status = object.data.get("status").is_some_and(Value::is_object);
-            (stored(&object), only_conditions && has_status)
+        let old = match known {
+            Some(known) => known,
+            None => Known::of(&call(format!("read {key}"), api.get(&key.name)).await?),
         };
-        let Ok(body) = status_of(report, &old.conditions, clock::now()) else {
+        let keep_rest = only_conditions && old.has_status;
+        let Ok(body) = status_of(report, &old.conditions(), clock::now()) else {
             return Ok(());
         };
         let Ok(patch) = serde_json::from_value(patch_of(&body.0, &old.version, keep_rest)) else {
@@ -242,20 +160,8 @@ impl Writer {
         let patch = Patch::Json::<()>(patch);
         let what = format!("write the status of {key}");
         let written = call(what, api.patch_status(&key.name, &params, &patch)).await?;
-        self.stored().insert(key.clone(), stored(&written));
+        self.known.note(key, &written);
         Ok(())
-    }
-
-    fn stored(&self) -> MutexGuard<'_, BTreeMap<PolicyKey, Stored>> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn stored(object: &DynamicObject) -> Stored {
-    let conditions = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
-    Stored {
-        conditions: serde_json::from_value(conditions).unwrap_or_default(),
-        version: object.resource_version().unwrap_or_default(),
     }
 }
 

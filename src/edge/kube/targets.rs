@@ -1,28 +1,32 @@
 //! Targets of scaling: watched by kind, reported only where some policy names them.
 
+mod relay;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, LabelSelector, ManagedFieldsEntry};
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 use tokio::sync::{Notify, mpsc, watch as channel};
 use tokio::time::Instant;
 
 use super::rivals::{self, OtherScalers};
-use super::watch::{WatchBackoff, Watching, drive, key_of_dynamic};
+use super::watch::Watching;
 use super::{CallError, call, convert, scale};
 use crate::core::event::Event;
-use crate::core::names::{ObjectKey, ObjectRef, Uid};
+use crate::core::names::{ObjectRef, Uid};
 use crate::core::quantity::Replicas;
 use crate::core::world::Target;
+use relay::Relay;
 
 /// How many targets are read at once.
 const AT_ONCE: usize = 8;
+/// Objects of one answer to a list: they are large.
+const PAGE: u32 = 100;
 /// What the API server gave no clear answer on is read again after this time.
 const SOON: Duration = Duration::from_secs(1);
 /// What cannot be used is looked at again after this time: somebody may have helped.
@@ -43,12 +47,12 @@ pub async fn run(
         seen = rivals_seen.wait_for(Option::is_some) => if seen.is_err() { return; },
     }
     let others = rivals_seen.borrow_and_update().clone().unwrap_or_default();
-    let (failed, mut unread) = mpsc::channel(256);
+    let unread = Arc::new(Unread::default());
     let mut board = Board {
         client,
         wanted: wanted.clone(),
         rivals: rivals_seen.clone(),
-        failed,
+        unread: Arc::clone(&unread),
         around: around.clone(),
         others,
         known: BTreeSet::new(),
@@ -64,7 +68,7 @@ pub async fn run(
                 Some(target) => { board.reads.insert(target, Instant::now()); }
                 None => return,
             },
-            Some(target) = unread.recv() => { board.reads.insert(target, Instant::now() + SOON); }
+            () = unread.news.notified() => board.reads.append(&mut unread.lock()),
             changed = wanted.changed() => {
                 if changed.is_err() { return; }
                 let now = wanted.borrow_and_update().clone();
@@ -85,7 +89,7 @@ struct Board {
     client: Client,
     wanted: channel::Receiver<BTreeSet<ObjectRef>>,
     rivals: channel::Receiver<Option<OtherScalers>>,
-    failed: mpsc::Sender<ObjectRef>,
+    unread: Arc<Unread>,
     around: Watching,
     others: OtherScalers,
     known: BTreeSet<ObjectRef>,
@@ -93,24 +97,49 @@ struct Board {
     reads: BTreeMap<ObjectRef, Instant>,
 }
 
+/// What the watches leave to be read one by one, and when; never more than there are targets.
+#[derive(Default)]
+struct Unread {
+    targets: Mutex<BTreeMap<ObjectRef, Instant>>,
+    news: Notify,
+}
+
+impl Unread {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectRef, Instant>> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, targets: impl IntoIterator<Item = ObjectRef>, at: Instant) {
+        self.lock().extend(targets.into_iter().map(|target| (target, at)));
+        self.news.notify_one();
+    }
+}
+
 impl Board {
     fn set_wanted(&mut self, now: BTreeSet<ObjectRef>) {
+        let mut new_kinds = BTreeSet::new();
         for target in &now {
-            if !self.known.contains(target) {
-                self.reads.insert(target.clone(), Instant::now());
-            }
-            if self.watched.insert((target.api_version.clone(), target.kind.clone())) {
+            let kind = (target.api_version.clone(), target.kind.clone());
+            if !self.watched.contains(&kind) {
                 let relay = Relay {
                     client: self.client.clone(),
                     example: target.clone(),
                     wanted: self.wanted.clone(),
                     rivals: self.rivals.clone(),
-                    failed: self.failed.clone(),
+                    unread: Arc::clone(&self.unread),
                     around: self.around.clone(),
+                    listing: Mutex::new(scale::known_resource(target).is_some().then(BTreeSet::new)),
                     changed: Mutex::default(),
                     news: Notify::new(),
                 };
                 tokio::spawn(relay.watch());
+                self.watched.insert(kind.clone());
+                new_kinds.insert(kind.clone());
+            }
+            // The first list of a kind tells of all that it has; to read each of them as well would take very long.
+            let listed_now = scale::known_resource(target).is_some() && new_kinds.contains(&kind);
+            if !listed_now && !self.known.contains(target) {
+                self.reads.insert(target.clone(), Instant::now());
             }
         }
         self.reads.retain(|target, _| now.contains(target));
@@ -181,7 +210,7 @@ async fn look(client: &Client, target: &ObjectRef, others: &OtherScalers) -> Fou
     };
     let api = scale::api(client.clone(), &resource, target);
     match call(format!("read {target}"), api.get_opt(&target.name)).await {
-        Ok(Some(object)) => picture(&api, &resource, target, &object, others).await,
+        Ok(Some(object)) => picture(&api, &resource, target, picture_of_known(target, &object, others)).await,
         Ok(None) => Found::Seen(None),
         Err(error) => refused(&resource, error),
     }
@@ -199,112 +228,8 @@ fn refused(resource: &ApiResource, error: CallError) -> Found {
     ))
 }
 
-/// Watches all objects of a kind and turns them into events: at once where the object itself tells its scale, otherwise
-/// after a read of its `/scale`, of which only the latest per object waits.
-struct Relay {
-    client: Client,
-    example: ObjectRef,
-    wanted: channel::Receiver<BTreeSet<ObjectRef>>,
-    rivals: channel::Receiver<Option<OtherScalers>>,
-    failed: mpsc::Sender<ObjectRef>,
-    around: Watching,
-    changed: Mutex<BTreeMap<ObjectRef, DynamicObject>>,
-    news: Notify,
-}
-
-impl Relay {
-    async fn watch(self) {
-        let Some(resource) = self.resource().await else { return };
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let stream = watcher(api, watcher::Config::default().any_semantic()).backoff(WatchBackoff::default());
-        let watching = drive(
-            stream.boxed(),
-            None,
-            self.around.clone(),
-            |object: DynamicObject| {
-                let key = key_of_dynamic(&object);
-                let event = self.seen(self.name(&key), object);
-                (key, event)
-            },
-            |key| {
-                let object = self.name(&key);
-                let wanted = self.wanted.borrow().contains(&object);
-                wanted.then_some(Event::Target { object, target: None })
-            },
-        );
-        tokio::select! {
-            () = watching => {}
-            () = self.read_scales(&resource) => {}
-        }
-    }
-
-    /// Waits until the cluster knows the kind.
-    async fn resource(&self) -> Option<ApiResource> {
-        let mut backoff = WatchBackoff::default();
-        loop {
-            match scale::resource(&self.client, &self.example).await {
-                Ok(Some(resource)) => return Some(resource),
-                Ok(None) => {}
-                Err(error) => tracing::warn!(kind = self.example.kind, %error, "the kind cannot be watched for now"),
-            }
-            tokio::select! {
-                () = self.around.shutdown.cancelled() => return None,
-                () = tokio::time::sleep(backoff.next().unwrap_or_default()) => {}
-            }
-        }
-    }
-
-    fn name(&self, key: &ObjectKey) -> ObjectRef {
-        ObjectRef::new(&self.example.api_version, &self.example.kind, &key.namespace, &key.name)
-    }
-
-    fn seen(&self, target: ObjectRef, object: DynamicObject) -> Option<Event> {
-        if !self.wanted.borrow().contains(&target) {
-            return None;
-        }
-        if scale::known_resource(&target).is_some() {
-            let seen = picture_of_known(&target, &object, self.rivals.borrow().as_ref()?);
-            return Some(Event::Target {
-                object: target,
-                target: Some(Box::new(seen)),
-            });
-        }
-        self.changed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(target, object);
-        self.news.notify_one();
-        None
-    }
-
-    async fn read_scales(&self, resource: &ApiResource) {
-        loop {
-            let next = self.changed.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
-            let Some((target, object)) = next else {
-                self.news.notified().await;
-                continue;
-            };
-            let api = scale::api(self.client.clone(), resource, &target);
-            let others = self.rivals.borrow().clone().unwrap_or_default();
-            match picture(&api, resource, &target, &object, &others).await {
-                found @ Found::Seen(_) => tell(&self.around, target, found).await,
-                Found::Unusable(_) | Found::Unclear(_) => {
-                    let _ = self.failed.send(target).await;
-                }
-            }
-        }
-    }
-}
-
 /// The core's picture of a target: from the object where its kind is known, otherwise from its `/scale`.
-async fn picture(
-    api: &Api<DynamicObject>,
-    resource: &ApiResource,
-    target: &ObjectRef,
-    object: &DynamicObject,
-    others: &OtherScalers,
-) -> Found {
-    let mut seen = picture_of_known(target, object, others);
+async fn picture(api: &Api<DynamicObject>, resource: &ApiResource, target: &ObjectRef, mut seen: Target) -> Found {
     if scale::known_resource(target).is_some() {
         return Found::Seen(Some(seen));
     }

@@ -129,6 +129,7 @@ fn one(items: &[MetricValue]) -> Result<Reading, String> {
         [item] => Ok(Reading::Value {
             value: milli(&item.value)?,
             sampled_at: item.timestamp,
+            contributors: None,
         }),
         many => Err(format!("{} values of one object", many.len())),
     }
@@ -242,6 +243,7 @@ mod tests {
         let value = |units| Reading::Value {
             value: Milli::from_units(units),
             sampled_at,
+            contributors: None,
         };
         assert_eq!(read(&object, &format!("[{one}]")), value(42));
         assert!(matches!(

@@ -2,7 +2,8 @@
 //! histograms, and has no limit.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::core::quantity::Milli;
 use crate::core::sample::{QueryError, Reading};
@@ -13,10 +14,10 @@ const MESSAGE_MAX: usize = 500;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope {
+struct Envelope<'a> {
     status: String,
-    #[serde(default)]
-    data: Option<Data>,
+    #[serde(borrow, default)]
+    data: Option<Data<'a>>,
     #[serde(default)]
     error_type: Option<String>,
     #[serde(default)]
@@ -27,9 +28,61 @@ struct Envelope {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Data {
+struct Data<'a> {
     result_type: String,
-    result: Value,
+    #[serde(borrow)]
+    result: &'a RawValue,
+}
+
+/// An answer that is a scalar or a vector.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The elements of a vector; of a scalar its only one.
+    pub elements: Vec<Element>,
+    /// What the server warns of: parts of the data may be missing.
+    pub warnings: Vec<String>,
+}
+
+/// An element of a vector.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Element {
+    /// Its labels, as far as they are of interest.
+    #[serde(default)]
+    pub metric: Labels,
+    #[serde(default)]
+    value: Option<Pair>,
+    #[serde(default)]
+    histogram: Option<IgnoredAny>,
+}
+
+/// The labels that are of interest.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Labels {
+    /// Which question was answered, where there were several.
+    #[serde(default)]
+    pub homeostat_query: Option<String>,
+}
+
+/// A time in seconds since the Unix epoch, and a number.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pair(f64, String);
+
+impl Element {
+    /// Its sample; `None`: it is a histogram, or has none.
+    pub(super) fn pair(&self) -> Option<&Pair> {
+        self.value.as_ref().filter(|pair| pair.0.is_finite())
+    }
+}
+
+impl Pair {
+    fn at(&self) -> Time {
+        Time::from_millis((self.0 * 1000.0).round() as i64)
+    }
+
+    /// Its number, which may be infinite or none.
+    pub(super) fn number(&self) -> Option<f64> {
+        self.1.parse().ok()
+    }
 }
 
 /// A failure with its sentence.
@@ -40,53 +93,68 @@ pub(crate) fn failed(error: QueryError, message: impl AsRef<str>) -> Reading {
     }
 }
 
-/// Reads an answer with its HTTP status.
+/// Reads an answer to one question, with its HTTP status.
 pub(crate) fn read(status: u16, body: &[u8]) -> Reading {
+    match parse(status, body) {
+        Ok(answer) => number(&answer.elements, &answer.warnings),
+        Err(failure) => failure,
+    }
+}
+
+/// Reads an answer with its HTTP status.
+///
+/// # Errors
+/// The failure, as a reading: an error of the server, or something that is no answer.
+pub(super) fn parse(status: u16, body: &[u8]) -> Result<Answer, Reading> {
     let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
-        let start = String::from_utf8_lossy(&body[..body.len().min(80)]).replace('\n', " ");
-        return if (200..300).contains(&status) {
-            failed(
-                QueryError::Malformed,
-                format!(
-                    "the server's answer is not Prometheus' JSON: check its url in the OperatorConfig (the answer begins \
-                     with: {start})"
-                ),
-            )
-        } else {
-            failed(
-                QueryError::Status,
-                format!(
-                    "the server answered with HTTP {status}: {} (it says: {start})",
-                    advice(status)
-                ),
-            )
-        };
+        return Err(not_prometheus(status, body));
     };
     match (envelope.status.as_str(), envelope.data) {
-        ("success", Some(data)) => result(&data, &envelope.warnings),
+        ("success", Some(data)) => Ok(Answer {
+            elements: elements(&data)?,
+            warnings: envelope.warnings,
+        }),
         ("error", _) => {
             let kind = envelope.error_type.unwrap_or_default();
             let text = envelope.error.unwrap_or_default();
-            let error = match kind.as_str() {
-                "bad_data" | "execution" => QueryError::BadQuery,
-                "timeout" | "canceled" => QueryError::Timeout,
-                _ => QueryError::Status,
-            };
-            let advice = match error {
-                QueryError::BadQuery => "correct the trigger's query",
-                QueryError::Timeout => "make the query lighter",
-                _ => advice(status),
-            };
-            failed(
-                error,
-                format!("{advice}; Prometheus says {kind} (HTTP {status}): {text}"),
-            )
+            Err(refused(status, &kind, &text))
         }
-        _ => failed(
+        _ => Err(failed(
             QueryError::Malformed,
             "the server's answer has neither data nor an error",
-        ),
+        )),
     }
+}
+
+fn not_prometheus(status: u16, body: &[u8]) -> Reading {
+    let start = String::from_utf8_lossy(&body[..body.len().min(80)]).replace('\n', " ");
+    if (200..300).contains(&status) {
+        let message = format!(
+            "the server's answer is not Prometheus' JSON: check its url in the OperatorConfig (the answer begins with: \
+             {start})"
+        );
+        return failed(QueryError::Malformed, message);
+    }
+    let message = format!(
+        "the server answered with HTTP {status}: {} (it says: {start})",
+        advice(status)
+    );
+    failed(QueryError::Status, message)
+}
+
+fn refused(status: u16, kind: &str, text: &str) -> Reading {
+    let error = match kind {
+        "bad_data" | "execution" => QueryError::BadQuery,
+        "timeout" | "canceled" => QueryError::Timeout,
+        _ => QueryError::Status,
+    };
+    let advice = match error {
+        QueryError::BadQuery => "correct the trigger's query",
+        QueryError::Timeout => "make the query lighter",
+        _ => advice(status),
+    };
+    let message = format!("{advice}; Prometheus says {kind} (HTTP {status}): {text}");
+    failed(error, message)
 }
 
 /// What to look at after an answer without a body of Prometheus' own.
@@ -98,61 +166,73 @@ fn advice(status: u16) -> &'static str {
     }
 }
 
-fn result(data: &Data, warnings: &[String]) -> Reading {
-    let sample = match data.result_type.as_str() {
-        "scalar" => Some(&data.result),
-        "vector" => {
-            let Some(elements) = data.result.as_array() else {
-                return failed(QueryError::Malformed, "the vector is not a list");
-            };
-            match elements.as_slice() {
-                [] => return Reading::Empty,
-                [one] if one.get("histogram").is_some() => {
-                    let advice =
-                        "the result is a native histogram: take a number from it, such as histogram_quantile(0.95, …)";
-                    return failed(QueryError::Malformed, advice);
-                }
-                [one] => one.get("value"),
-                elements => return many(elements, warnings),
-            }
+fn elements(data: &Data) -> Result<Vec<Element>, Reading> {
+    let malformed = |message: &str| failed(QueryError::Malformed, message);
+    match data.result_type.as_str() {
+        "scalar" => {
+            let pair = serde_json::from_str(data.result.get());
+            let pair = pair.map_err(|_| malformed("the sample is not a pair of time and value"))?;
+            Ok(vec![Element {
+                value: Some(pair),
+                ..Element::default()
+            }])
         }
+        "vector" => serde_json::from_str(data.result.get())
+            .map_err(|_| malformed("the vector is not a list of elements with a pair of time and value each")),
         other => {
             let message =
                 format!("the result is a {other}; a trigger needs one number: a scalar, or a vector of one element");
-            return failed(QueryError::Malformed, message);
+            Err(failed(QueryError::Malformed, message))
         }
+    }
+}
+
+/// What the elements of an answer to one question say.
+pub(super) fn number(elements: &[Element], warnings: &[String]) -> Reading {
+    let element = match elements {
+        [] => return Reading::Empty,
+        [one] => one,
+        elements => return many(elements, warnings),
     };
-    let Some((at, text)) = sample.and_then(pair) else {
+    if element.histogram.is_some() {
+        let advice = "the result is a native histogram: take a number from it, such as histogram_quantile(0.95, …)";
+        return failed(QueryError::Malformed, advice);
+    }
+    let Some(pair) = element.pair() else {
         return failed(QueryError::Malformed, "the sample is not a pair of time and value");
     };
-    let Ok(number) = text.parse::<f64>() else {
-        return failed(QueryError::Malformed, format!("`{text}` is not a number"));
+    let Some(number) = pair.number() else {
+        return failed(QueryError::Malformed, format!("`{}` is not a number", pair.1));
     };
     match (Milli::from_f64(number), warnings.first()) {
-        (None, _) => Reading::NotFinite { text: text.to_owned() },
-        (Some(value), None) => Reading::Value { value, sampled_at: at },
+        (None, _) => Reading::NotFinite { text: pair.1.clone() },
+        (Some(value), None) => Reading::Value {
+            value,
+            sampled_at: pair.at(),
+            contributors: None,
+        },
         (Some(value), Some(warning)) => Reading::Partial {
             value,
-            sampled_at: at,
+            sampled_at: pair.at(),
             warning: warning.chars().take(200).collect(),
         },
     }
 }
 
 /// Several elements; how they are combined is the trigger's business.
-fn many(elements: &[Value], warnings: &[String]) -> Reading {
+fn many(elements: &[Element], warnings: &[String]) -> Reading {
     let (mut sum, mut highest, mut oldest) = (0.0, f64::NEG_INFINITY, None::<Time>);
     for element in elements {
-        let Some((at, text)) = element.get("value").and_then(pair) else {
+        let Some(pair) = element.pair() else {
             let advice = "an element of the result is a native histogram: take a number from each";
             return failed(QueryError::Malformed, advice);
         };
-        let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) else {
-            return Reading::NotFinite { text: text.to_owned() };
+        let Some(number) = pair.number().filter(|n| n.is_finite()) else {
+            return Reading::NotFinite { text: pair.1.clone() };
         };
         sum += number;
         highest = number.max(highest);
-        oldest = Some(oldest.map_or(at, |old| old.min(at)));
+        oldest = Some(oldest.map_or(pair.at(), |old| old.min(pair.at())));
     }
     let (Some(sum), Some(highest), Some(sampled_at)) = (Milli::from_f64(sum), Milli::from_f64(highest), oldest) else {
         return Reading::NotFinite { text: sum.to_string() };
@@ -163,15 +243,8 @@ fn many(elements: &[Value], warnings: &[String]) -> Reading {
         highest,
         sampled_at,
         warning: warnings.first().map(|w| w.chars().take(200).collect()),
+        contributors: None,
     }
-}
-
-fn pair(sample: &Value) -> Option<(Time, &str)> {
-    let [at, value] = sample.as_array()?.as_slice() else {
-        return None;
-    };
-    let seconds = at.as_f64().filter(|s| s.is_finite())?;
-    Some((Time::from_millis((seconds * 1000.0).round() as i64), value.as_str()?))
 }
 
 #[cfg(test)]
@@ -188,6 +261,7 @@ mod tests {
         let zero = Reading::Value {
             value: Milli::new(0),
             sampled_at: Time::from_millis(1500),
+            contributors: None,
         };
         assert_eq!(read(&vector(r#"[{"metric":{},"value":[1.5,"0"]}]"#)), zero);
         assert_eq!(read(&vector("[]")), Reading::Empty);
@@ -199,6 +273,7 @@ mod tests {
                 highest: Milli::from_units(2),
                 sampled_at: Time::from_millis(1000),
                 warning: None,
+                contributors: None,
             }
         );
         for text in ["NaN", "+Inf", "-Inf"] {

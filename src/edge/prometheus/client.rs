@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use prometheus_http_query::Client;
 
-use super::answer::{failed, read};
+use super::answer::failed;
 use super::tls::Tls;
 use crate::core::sample::{QueryError, Reading};
 
@@ -107,14 +107,6 @@ impl PrometheusClient {
             client: Arc::new(client),
             timeout: config.timeout,
         })
-    }
-
-    /// Asks an instant query.
-    pub async fn query(&self, expr: &str) -> Reading {
-        match self.raw(expr).await {
-            Ok((status, body)) => read(status, &body),
-            Err(failure) => failure,
-        }
     }
 
     /// Asks an instant query; the answer as it came, with its HTTP status, or why there is none.

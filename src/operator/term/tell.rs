@@ -84,7 +84,7 @@ fn is_trouble(condition: &ConditionReport) -> bool {
 
 /// A notice on a policy and its target, to be filled in.
 fn about(policy: &PolicyKey, at: Time, state: &State) -> Notice {
-    let target = state.scaling.get(policy).map(|memory| memory.policy.target.clone());
+    let target = state.scaling(policy).map(|memory| memory.policy.target.clone());
     Notice {
         regarding: object_of(policy),
         uid: state.uid_of(policy).cloned(),
@@ -163,6 +163,6 @@ fn uid_of(state: &State, object: &ObjectRef) -> Option<Uid> {
     match (object.api_version.as_str(), object.kind.as_str()) {
         ("v1", "Pod") => world.pod(&object.key()).map(|pod| pod.uid.clone()),
         ("v1", "Node") => world.nodes.get(&object.name).map(|node| node.uid.clone()),
-        _ => world.targets.get(object)?.as_ref().map(|target| target.uid.clone()),
+        _ => world.targets.get(object).map(|target| target.uid.clone()),
     }
 }

@@ -170,7 +170,7 @@ fn ask(
 ) -> Option<(u32, bool, i64)> {
     let (reading, told) = seen.samples.get(&trigger.query)?;
     let (value, sampled_at, complete) = match reading {
-        Reading::Value { value, sampled_at } => (value, sampled_at, true),
+        Reading::Value { value, sampled_at, .. } => (value, sampled_at, true),
         Reading::Partial { value, sampled_at, .. } => (value, sampled_at, false),
         _ => return None,
     };

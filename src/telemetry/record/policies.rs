@@ -198,7 +198,7 @@ impl Metrics {
     }
 
     fn bounds(&self, key: &PolicyKey, state: &State) {
-        if let Some(memory) = state.scaling.get(key) {
+        if let Some(memory) = state.scaling(key) {
             let labels = own_labels(key);
             let (min, max) = (memory.policy.min.get(), memory.policy.max.get());
             self.min_replicas.get_or_create(&labels).set(min.into());
@@ -223,7 +223,7 @@ impl Metrics {
                 .get_or_create(&limit_labels(key, reason))
                 .set(i64::from(decision.limited_by == Some(reason)));
         }
-        let declared = state.scaling.get(key).map(|m| m.policy.triggers.as_slice());
+        let declared = state.scaling(key).map(|m| m.policy.triggers.as_slice());
         let mut triggers = Vec::with_capacity(decision.triggers.len());
         for said in &decision.triggers {
             let labels = trigger_labels(key, &said.name);
@@ -251,12 +251,12 @@ impl Metrics {
     /// Values and their times change without a new report: a report is made only when its meaning changes.
     pub(super) fn signals(&self, shown: &mut Shown, state: &State) {
         for query in std::mem::take(&mut shown.sampled) {
-            let reading = state.samples.get(&query).map(|sample| &sample.reading);
-            let Some(Reading::Value { value, sampled_at } | Reading::Partial { value, sampled_at, .. }) = reading
+            let reading = state.sample(&query).map(|sample| &sample.reading);
+            let Some(Reading::Value { value, sampled_at, .. } | Reading::Partial { value, sampled_at, .. }) = reading
             else {
                 continue;
             };
-            for key in state.by_query.get(&query).into_iter().flatten() {
+            for key in state.asking(&query) {
                 for name in asking(state, key, &query) {
                     let labels = trigger_labels(key, name);
                     if shown.policies.get(key).is_some_and(|s| s.triggers.contains(&labels)) {
@@ -341,7 +341,7 @@ type Gauges = prometheus_client::metrics::family::Family<PoolLabels, prometheus_
 
 fn meta<'a>(state: &'a State, key: &PolicyKey) -> Option<&'a Meta> {
     match key.kind {
-        PolicyKind::ScalingPolicy => state.scaling.get(key).map(|m| &m.policy.meta),
+        PolicyKind::ScalingPolicy => state.scaling(key).map(|m| &m.policy.meta),
         PolicyKind::NodePoolPolicy => state.nodes.get(key).map(|m| &m.policy.meta),
         PolicyKind::HealingPolicy => state.healing.get(key).map(|m| &m.policy.meta),
         PolicyKind::GitSource | PolicyKind::OperatorConfig => None,
@@ -350,7 +350,7 @@ fn meta<'a>(state: &'a State, key: &PolicyKey) -> Option<&'a Meta> {
 
 /// The triggers of a policy that ask this query.
 fn asking<'a>(state: &'a State, key: &PolicyKey, query: &'a QueryKey) -> impl Iterator<Item = &'a str> {
-    let triggers = state.scaling.get(key).map(|m| m.policy.triggers.as_slice());
+    let triggers = state.scaling(key).map(|m| m.policy.triggers.as_slice());
     let triggers = triggers.into_iter().flatten();
     triggers.filter(|t| t.query == *query).map(|t| t.name.as_str())
 }

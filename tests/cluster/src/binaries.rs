@@ -221,6 +221,33 @@ fn build_operator() -> Result<PathBuf> {
     }
 }
 
+/// The operator of this checkout as it is released, whatever the profile of the running program.
+///
+/// # Errors
+/// It cannot be built.
+pub fn operator_release() -> Result<PathBuf> {
+    progress("building the operator for release (about five minutes, the first time)");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), PathBuf::from);
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "homeostat",
+            "--release",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .current_dir(crate::root());
+    match cargo.status() {
+        Ok(status) if status.success() => Ok(target.join("release/homeostat")),
+        Ok(status) => Err(Error::new("build the operator", status)),
+        Err(error) => Err(Error::new("build the operator", error)),
+    }
+}
+
 /// A program of the system, such as `prometheus`.
 ///
 /// # Errors

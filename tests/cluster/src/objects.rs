@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::discovery::{self, Scope};
 use kube::{Client, ResourceExt};
 use serde::Deserialize;
@@ -122,6 +122,32 @@ pub async fn apply_many(client: &Client, objects: &[DynamicObject], at_once: usi
     stream::iter(objects)
         .map(|o| async move {
             api.patch(&o.name_any(), params, &Patch::Apply(o))
+                .await
+                .map_err(|e| Error::new(o.name_any(), e))
+        })
+        .buffer_unordered(at_once)
+        .try_for_each(|_| async { Ok(()) })
+        .await
+}
+
+/// Creates many new objects of one kind, each in its own namespace, `at_once` at a time.
+///
+/// # Errors
+/// The server refuses one.
+pub async fn create_many(client: &Client, objects: &[DynamicObject], at_once: usize) -> Result<()> {
+    let Some(types) = objects.first().and_then(|o| o.types.as_ref()) else {
+        return Ok(());
+    };
+    let gvk = kube::core::GroupVersionKind::try_from(types).map_err(|e| Error::new(&types.kind, e))?;
+    let (resource, _) = discovery::pinned_kind(client, &gvk)
+        .await
+        .map_err(|e| Error::new(&types.kind, e))?;
+    let (resource, params) = (&resource, &PostParams::default());
+    stream::iter(objects)
+        .map(|o| async move {
+            let namespace = o.namespace().unwrap_or_default();
+            Api::<DynamicObject>::namespaced_with(client.clone(), &namespace, resource)
+                .create(params, o)
                 .await
                 .map_err(|e| Error::new(o.name_any(), e))
         })

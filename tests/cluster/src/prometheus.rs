@@ -35,8 +35,6 @@ impl Prometheus {
     /// # Errors
     /// It is not installed or does not come up.
     pub async fn start(binaries: &Binaries, options: &Options) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("homeostat-prometheus-").tempdir();
-        let dir = dir.map_err(|e| Error::new("make a folder", e))?;
         let interval = options.interval.as_millis();
         let mut config = format!(
             "global: {{scrape_interval: {interval}ms, scrape_timeout: {interval}ms, evaluation_interval: {interval}ms}}\nscrape_configs:\n"
@@ -48,6 +46,16 @@ impl Prometheus {
                 "- job_name: {job}\n  static_configs: [{{targets: [{targets}]}}]"
             );
         }
+        Self::with_config(binaries, &config).await
+    }
+
+    /// The same by a configuration of its own (`prometheus.yml`).
+    ///
+    /// # Errors
+    /// It is not installed or does not come up.
+    pub async fn with_config(binaries: &Binaries, config: &str) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("homeostat-prometheus-").tempdir();
+        let dir = dir.map_err(|e| Error::new("make a folder", e))?;
         fs::write(dir.path().join("prometheus.yml"), config).map_err(|e| Error::new("write prometheus.yml", e))?;
         let mut prometheus = Self {
             binaries: binaries.clone(),

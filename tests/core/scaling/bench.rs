@@ -13,7 +13,7 @@ use homeostat::core::policy::{
 };
 use homeostat::core::quantity::{Milli, Replicas};
 use homeostat::core::report::{Detail, Report, ScalingHistory, ScalingReport};
-use homeostat::core::sample::{PodUsage, PodValue, QueryError, Reading};
+use homeostat::core::sample::{Contributors, PodUsage, PodValue, QueryError, Reading};
 use homeostat::core::scaling::formula::Formula;
 use homeostat::core::schedule::Window;
 use homeostat::core::time::{Span, Time};
@@ -300,7 +300,7 @@ fn rate(text: &str) -> RatePolicy {
     }
 }
 
-/// `400`, `400@10m` (taken 10 minutes ago), `partial:400`, `NaN`, `empty`, `many`, `failed`.
+/// `400`, `400@10m` (taken 10 minutes ago), `400~7:down=3` (made from 7 scrape targets, while 3 are down), `partial:400`, `NaN`, `empty`, `many`, `failed`.
 pub fn reading(text: &str, now: Time) -> Reading {
     match text {
         "empty" => Reading::Empty,
@@ -310,6 +310,7 @@ pub fn reading(text: &str, now: Time) -> Reading {
             highest: Milli::from_units(500),
             sampled_at: now,
             warning: None,
+            contributors: None,
         },
         "NaN" => Reading::NotFinite { text: "NaN".into() },
         "failed" => Reading::Failed {
@@ -317,6 +318,10 @@ pub fn reading(text: &str, now: Time) -> Reading {
             message: "no answer within 10s".into(),
         },
         _ => {
+            let (text, contributors) = match text.split_once('~') {
+                Some((text, from)) => (text, Some(contributors(from, now))),
+                None => (text, None),
+            };
             let (text, age) = text.split_once('@').unwrap_or((text, "0s"));
             let sampled_at = match age.strip_prefix('+') {
                 Some(ahead) => now + span(ahead),
@@ -326,6 +331,7 @@ pub fn reading(text: &str, now: Time) -> Reading {
                 None => Reading::Value {
                     value: text.parse().unwrap(),
                     sampled_at,
+                    contributors,
                 },
                 Some(text) => Reading::Partial {
                     value: text.parse().unwrap(),
@@ -335,6 +341,26 @@ pub fn reading(text: &str, now: Time) -> Reading {
             }
         }
     }
+}
+
+/// `10`, `7:down=3`, `7:series=70:oldest=5m`: from so many scrape targets, four series each.
+fn contributors(text: &str, now: Time) -> Contributors {
+    let mut parts = text.split(':');
+    let targets = parts.next().unwrap().parse().unwrap();
+    let mut contributors = Contributors {
+        targets,
+        series: targets * 4,
+        ..Contributors::default()
+    };
+    for part in parts {
+        match part.split_once('=').unwrap() {
+            ("down", n) => contributors.down = n.parse().unwrap(),
+            ("series", n) => contributors.series = n.parse().unwrap(),
+            ("oldest", age) => contributors.oldest = Some(now - span(age)),
+            (other, _) => panic!("unknown part {other}"),
+        }
+    }
+    contributors
 }
 
 pub fn pod(index: u32, ready: bool) -> Pod {

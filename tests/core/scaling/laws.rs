@@ -248,7 +248,7 @@ proptest! {
             prop_assert!(bench.step().is_empty());
             prop_assert!(bench.plans.last().is_some_and(homeostat::core::plan::Plan::is_empty));
             prop_assert_eq!(&bench.engine.state().reports, &twin.state().reports);
-            prop_assert_eq!(&bench.engine.state().scaling, &twin.state().scaling);
+            prop_assert!(bench.engine.state().all_scaling().eq(twin.state().all_scaling()));
             // And the order of independent events changes nothing.
             let target = bench.target.clone().map(Box::new);
             let events = [
@@ -264,7 +264,7 @@ proptest! {
             prop_assert_eq!(twin.step(bench.now), other.step(bench.now));
             prop_assert_eq!(twin.state(), other.state());
         }
-        let memory = bench.engine.state().scaling.values().next().unwrap();
+        let (_, memory) = bench.engine.state().all_scaling().next().unwrap();
         prop_assert!(memory.history.len() <= 64 && memory.windows.len() <= 2 * MAX_KEPT);
         let text = serde_json::to_string(bench.engine.state()).unwrap();
         prop_assert_eq!(&serde_json::from_str::<homeostat::core::state::State>(&text).unwrap(), bench.engine.state());

@@ -5,7 +5,7 @@ use homeostat::core::names::Uid;
 use homeostat::core::time::Span;
 use homeostat::core::world::ViewState;
 
-use super::bench::{Bench, change, policy};
+use super::bench::{Bench, change, policy, query};
 
 /// Tells the story with and without the safeguard; the promise must hold with it only.
 fn needed(safeguard: Safeguard, replicas: u32, story: impl Fn(&mut Bench) -> bool) {
@@ -144,14 +144,14 @@ fn indexes_follow_policies() {
     bench.sample("queue", "5");
     with(&mut bench, "triggers=rps:avg:100");
     assert_eq!(bench.engine.queries().len(), 1);
-    assert!(bench.engine.state().samples.is_empty());
+    assert!(bench.engine.state().sample(&query("queue")).is_none());
     let mut other = policy("p");
     other.meta.uid = Uid("other".into());
     other.target.name = "api".into();
     bench.add(other);
     assert_eq!(bench.engine.targets().len(), 1);
     bench.step();
-    assert!(bench.engine.state().world.targets.is_empty());
+    assert_eq!(bench.engine.state().world.targets.seen().count(), 0);
     bench.observe(homeostat::core::event::Event::PolicyGone(super::bench::policy_key("p")));
     assert!(bench.engine.queries().is_empty() && bench.engine.targets().is_empty());
 }

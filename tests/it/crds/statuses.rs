@@ -106,6 +106,13 @@ fn scaling() -> scaling_status::ScalingPolicyStatus {
             replicas: 3,
             target_uid: "5d3f9a1e-0000-4000-8000-000000000000".into(),
         }),
+        contributors: vec![scaling_status::Contributors {
+            trigger: "rps".into(),
+            series: 40,
+            targets: 10,
+            ready: 10,
+            since: Some(at()),
+        }],
     }
 }
 

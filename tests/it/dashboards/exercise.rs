@@ -88,7 +88,11 @@ impl Exercise {
         let (value, sampled_at) = (Milli::from_units(value), self.now);
         self.observe(Event::Sample {
             query: scaling::query("rps"),
-            reading: Reading::Value { value, sampled_at },
+            reading: Reading::Value {
+                value,
+                sampled_at,
+                contributors: None,
+            },
         });
         self.run(Span::ZERO);
     }

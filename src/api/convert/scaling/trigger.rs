@@ -28,7 +28,7 @@ pub(super) fn convert(
 ) -> Result<core::Trigger, Invalid> {
     let source = source(field, written, target)?;
     let of_prometheus = written.prometheus.as_ref();
-    let least = Span::from_mins(if of_prometheus.is_some() { 1 } else { 5 });
+    let least = Span::from_mins(if of_prometheus.is_some() { 3 } else { 5 });
     let own_age = of_prometheus.and_then(|p| p.max_age.as_ref());
     if own_age.is_some() && written.max_age.is_some() {
         let problem = "is set twice: remove it here or in prometheus";
