@@ -46,6 +46,10 @@ pub struct OperatorConfigSpec {
 /// A Prometheus server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::rule(
+    "!has(self.tls) || self.url.startsWith('https://')",
+    "tls needs a url with https://",
+).field_path(".tls"))]
 pub struct PrometheusServer {
     /// Name by which triggers name it.
     #[schemars(length(min = 1, max = 63))]
@@ -66,6 +70,10 @@ pub struct PrometheusServer {
     /// How the operator says who it is. Default: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<PrometheusAuth>,
+    /// Whom the server must be, and who the operator is, by certificates. Default: the certificate authorities of the system,
+    /// and no client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<PrometheusTls>,
     /// Headers that every request has besides, such as X-Scope-OrgID for a tenant. No secrets. At most 16, each value at most
     /// 1024 characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -94,6 +102,32 @@ pub struct PrometheusAuth {
     /// The Secret that holds `username` and `password`, as one of type kubernetes.io/basic-auth does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic_auth_secret_ref: Option<SecretRef>,
+}
+
+/// Whom a server must be, and who the operator is, by certificates: at least one of its fields. Secrets are those of the
+/// operator's own namespace, and are read again every minute, so that a renewed certificate is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::rule(
+    "has(self.caSecretRef) || has(self.clientCertificateSecretRef) || has(self.serverName)",
+    "at least one of caSecretRef, clientCertificateSecretRef, serverName must be set",
+))]
+pub struct PrometheusTls {
+    /// The Secret and its key, such as ca.crt, that hold the certificate authorities to trust, in PEM: these and no others.
+    /// Default: those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretKeyRef>,
+    /// The Secret of type kubernetes.io/tls with the operator's own certificate: `tls.crt` and `tls.key`, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_secret_ref: Option<SecretRef>,
+    /// The DNS name or IP address that the server's certificate must have. Default: the host of `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::rule(
+        "self.matches('^[-A-Za-z0-9.:]+$')",
+        "must be a name or an IP address as in a certificate, such as prometheus.example.com",
+    ))]
+    pub server_name: Option<String>,
 }
 
 /// Limits of all HealingPolicies together.

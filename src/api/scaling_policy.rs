@@ -79,8 +79,20 @@ use super::scaling_trigger::Trigger;
         "a multiple of replicaStep must lie between minReplicas and maxReplicas",
     ).field_path(".replicaStep"),
     validation = rules::rule(
-        "!has(self.compat) || !(has(self.idle) || has(self.replicaStep))",
-        "with compat: HPAv2 there is neither idle nor replicaStep: remove them, or compat",
+        "!(has(self.idle) || has(self.minReplicas) && self.minReplicas == 0) || has(self.schedules) && self.schedules.size() > 0 || has(self.triggers) && self.triggers.exists(t, has(t.prometheus) || has(t.object) || has(t.external))",
+        "at 0 replicas, or an idle size, only prometheus, object and external triggers and schedules can tell that something is to be done; resource, containerResource and pods measure the target's own pods: add such a trigger, or set minReplicas to at least 1 and remove idle",
+    ).field_path(".triggers"),
+    validation = rules::rule(
+        "!has(self.compat) || !(has(self.idle) || has(self.replicaStep) || has(self.formula))",
+        "with compat: HPAv2 there is neither idle nor replicaStep nor formula, as the HorizontalPodAutoscaler has none: remove them, or compat",
+    ).field_path(".compat"),
+    validation = rules::rule(
+        "!has(self.compat) || !has(self.triggers) || self.triggers.all(t, !has(t.onMissing) && !has(t.activation))",
+        "with compat: HPAv2 triggers have neither onMissing nor activation, as the metrics of the HorizontalPodAutoscaler have none: remove them, or compat",
+    ).field_path(".compat"),
+    validation = rules::rule(
+        "!has(self.compat) || !has(self.behavior) || !has(self.behavior.insideTolerance) && !has(self.behavior.minReadyPercent)",
+        "with compat: HPAv2 behavior has neither insideTolerance nor minReadyPercent, as that of autoscaling/v2 has none: remove them, or compat",
     ).field_path(".compat")
 )]
 pub struct ScalingPolicySpec {
@@ -116,9 +128,12 @@ pub struct ScalingPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
     /// Whose answers this policy gives. `HPAv2`: exactly those of the HorizontalPodAutoscaler (autoscaling/v2), its flaws
-    /// included. Default: Homeostat's own, which differ only where the HorizontalPodAutoscaler is known to err.
+    /// included; direction, hold and schedules, which change its bounds and targets, may be set besides. Default: Homeostat's own, which differ only where the HorizontalPodAutoscaler is known to err.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compat: Option<Compat>,
+    /// What becomes of the target's size when this policy is deleted. Default: Keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_delete: Option<OnDelete>,
     /// When a pod that has just started counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Readiness>,
@@ -159,6 +174,19 @@ pub enum Direction {
     UpOnly,
     /// Never up.
     DownOnly,
+}
+
+/// What becomes of the target's size when the policy is deleted. `Keep` (the default): it stays. `RestoreReplicas`: the target
+/// gets back the size that it had when this policy began to scale it, at once and within minReplicas and maxReplicas, unless
+/// somebody else has changed it since, the policy is suspended or held, or the operator does not run just then: a deletion
+/// never waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnDelete {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The target gets back the size that it had.
+    RestoreReplicas,
 }
 
 /// What is scaled.

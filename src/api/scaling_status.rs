@@ -44,11 +44,26 @@ pub struct ScalingPolicyStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "missing_schema")]
     pub missing_since: BTreeMap<String, Time>,
+    /// What the target gets back when the policy is deleted. Absent where it keeps its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
     /// What the triggers' answers were made from when they were last complete, as of when this status was written. At most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["trigger".into()]))]
     pub contributors: Vec<Contributors>,
+}
+
+/// The size of the target before this policy changed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Original {
+    /// How many replicas.
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+    /// Identity of the target: what is made anew under the same name had another size.
+    #[schemars(length(max = 64))]
+    pub target_uid: String,
 }
 
 /// What a trigger's answers were made from.
@@ -132,7 +147,7 @@ pub struct TriggerStatus {
     /// Name of the trigger.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// Its value. Absent where it had none.
+    /// Its value, such as 1180, or 61% where the target is a utilization. Absent where it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub value: Option<String>,

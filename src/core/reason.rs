@@ -98,6 +98,8 @@ reasons! {
     DirectionForbidden,
     /// Somebody keeps the replicas as they are, or set them, in the policy.
     Held,
+    /// The policy was deleted, and its target gets back the size that it had before.
+    Restored,
     /// Nothing has been to do for long enough: the idle size.
     Idle,
     /// Something is to be done again after an idle time.

@@ -125,9 +125,21 @@ pub struct ScalingHistory {
     /// Trigger → since when it has had no value that can be used.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub missing_since: BTreeMap<String, Time>,
+    /// What the target gets back when the policy is deleted; `None`: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
     /// Trigger → what its answers were made from when they were last complete.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub contributors: BTreeMap<String, Baseline>,
+}
+
+/// The size of a target before its policy changed it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Original {
+    /// How many replicas.
+    pub replicas: Replicas,
+    /// The target's identity: another object had another size.
+    pub uid: Uid,
 }
 
 /// A recommendation of the past, before stabilization.
@@ -169,6 +181,9 @@ pub struct TriggerReport {
     pub name: String,
     /// Its value, if it had one.
     pub value: Option<Milli>,
+    /// The value is a share, which people read as a percentage.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_share: bool,
     /// The sample's own time.
     pub sampled_at: Option<Time>,
     /// The replicas that it asks for.
@@ -180,6 +195,19 @@ pub struct TriggerReport {
     pub error: Option<QueryError>,
     /// In a sentence.
     pub message: String,
+}
+
+impl TriggerReport {
+    /// The value as people read it, such as `1180` or `61%`.
+    #[must_use]
+    pub fn value_in_words(&self) -> Option<String> {
+        let value = self.value?;
+        if self.is_share {
+            let percent = Milli::new(value.thousandths().saturating_mul(100));
+            return Some(format!("{percent}%"));
+        }
+        Some(value.to_string())
+    }
 }
 
 /// A change of replicas that this policy made.

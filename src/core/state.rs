@@ -46,6 +46,8 @@ pub struct State {
     pub policies: Policies,
     /// Every query that some policy asks, or that was answered.
     pub queries: Table<QueryKey, Query>,
+    /// What deleted ScalingPolicies still have to do.
+    pub leaving: BTreeMap<PolicyKey, scaling::Leaving>,
     /// Of every NodePoolPolicy.
     pub nodes: BTreeMap<PolicyKey, nodes::Memory>,
     /// Of every HealingPolicy.
@@ -134,11 +136,13 @@ impl State {
     #[must_use]
     pub fn uid_of(&self, policy: &PolicyKey) -> Option<&Uid> {
         let scaling = || self.scaling(policy).map(|m| &m.policy.meta.uid);
+        let leaving = || self.leaving.get(policy).map(|l| &l.uid);
         let nodes = || self.nodes.get(policy).map(|m| &m.policy.meta.uid);
         let healing = || self.healing.get(policy).map(|m| &m.policy.meta.uid);
         let config = || self.configs.get(policy).map(|c| &c.uid);
         let invalid = self.invalid.get(policy).map(|i| &i.uid);
-        invalid.or_else(scaling).or_else(nodes).or_else(healing).or_else(config)
+        let of_scaling = invalid.or_else(scaling).or_else(leaving);
+        of_scaling.or_else(nodes).or_else(healing).or_else(config)
     }
 }
 

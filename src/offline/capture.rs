@@ -259,6 +259,7 @@ async fn servers(client: &Client, wish: &Wish, needed: bool) -> Result<Servers, 
             url: url.clone(),
             timeout: TIMEOUT,
             auth: Auth::None,
+            tls: None,
             headers: BTreeMap::new(),
         };
         servers

@@ -249,7 +249,7 @@ fn told(state: &State, key: &PolicyKey, actions: Vec<Act>, refusals: Vec<Refused
     let current = live.map(|t| t.replicas);
     let triggers = decision.into_iter().flat_map(|d| &d.triggers).map(|t| TriggerTold {
         name: t.name.clone(),
-        value: t.value.map(|v| v.to_string()),
+        value: t.value_in_words(),
         sampled_at: t.sampled_at,
         proposal: t.proposal,
         reason: t.reason,

@@ -1,6 +1,7 @@
 //! What must always hold, checked after every step. The checker is told what the engine is told, sees every plan and every
 //! write, and keeps a picture of its own. It never looks into the engine: no reasoning of the engine excuses it.
 
+mod demand;
 mod ending;
 mod healing;
 mod nodes;
@@ -71,6 +72,12 @@ invariants! {
     Stabilized,
     /// Rate limits are kept, counting own changes before a restart.
     WithinRates,
+    /// Replicas are a multiple of the policy's step.
+    WholeSteps,
+    /// The idle size comes only when nothing has been to do for as long as the policy says, and everybody knows it.
+    RestsOnlyWhenIdle,
+    /// While too few of the wanted pods are Ready no more of them are wanted.
+    WaitsForRollout,
     /// A policy never scales against its direction.
     KeepsDirection,
     /// Of two policies on one target only the older acts.

@@ -1,6 +1,7 @@
 //! A story before it is told: a cluster, its policies, its load, and the list of troubles that will come. Everything is
 //! drawn from one seed; what is left out when a story is made shorter changes nothing of the rest.
 
+mod extras;
 mod setup;
 mod troubles;
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cases;
+mod field;
 mod hpa;
 mod laws;
 mod safeguards;

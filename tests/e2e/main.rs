@@ -23,6 +23,8 @@ mod manifests;
 mod metrics;
 mod nodes;
 mod offline;
+#[path = "../tls/mod.rs"]
+mod private;
 mod prometheus;
 mod repo;
 mod restarts;
@@ -32,4 +34,5 @@ mod scaling;
 mod source;
 mod stage;
 mod steady;
+mod tls;
 mod ward;

@@ -36,6 +36,7 @@ fn client(prometheus: &Prometheus) -> PrometheusClient {
         timeout: Duration::from_secs(5),
         auth: Auth::None,
         headers: [].into(),
+        tls: None,
     })
     .unwrap()
 }

@@ -1,6 +1,8 @@
 //! Replicas are written through `/scale`, only from the value that was decided upon, and only where nobody else decides.
 
+mod deletion;
 mod others;
+mod rollout;
 mod write;
 
 use crate::fake::Fake;
@@ -29,11 +31,13 @@ async fn replicas_are_written_by_compare_and_set_and_left_to_others_who_write_th
         write::leaves_the_mark_of_one_manager(&scene),
         write::of_a_stateful_set(&scene),
         write::of_a_custom_resource(&scene),
+        rollout::of_another_project(&scene),
         write::from_a_value_that_has_changed_does_nothing(&scene),
         others::another_autoscaler(&scene),
         others::somebody_who_sets_it_back(&scene),
         others::a_person_who_switches_it_off(&scene),
         others::policies_that_must_not_write(&scene),
+        deletion::leaves_the_size_or_gives_the_former_one_back(&scene),
     );
 }
 

@@ -6,5 +6,8 @@ mod convert;
 mod crds;
 mod dashboards;
 mod examples;
+#[path = "../tls/mod.rs"]
+mod private;
 mod rules;
 mod snapshots;
+mod tls;

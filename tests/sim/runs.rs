@@ -2,6 +2,7 @@
 
 use homeostat::core::guard::Safeguard;
 use homeostat::core::policy::Direction;
+use homeostat::core::quantity::Milli;
 use homeostat::core::time::Span;
 use homeostat::sim::check::Invariant;
 use homeostat::sim::load::Load;
@@ -65,7 +66,13 @@ fn without_trouble_supply_follows_demand() {
     let mut scenario = Scenario::calm(3, hours(12)).with_load(&wave);
     for spec in &mut scenario.policies {
         if let Spec::Scaling(policy) = spec {
-            policy.direction = Direction::Both;
+            // Neither held back nor at rest: all of it follows the load.
+            (policy.direction, policy.step) = (Direction::Both, 1);
+            (policy.idle, policy.formula) = (None, None);
+            policy.schedules.clear();
+            for trigger in &mut policy.triggers {
+                trigger.activation = Milli::default();
+            }
         }
     }
     let ending = run(&scenario, &Options::default());

@@ -11,11 +11,12 @@ use crate::api::ScalingPolicy;
 use crate::api::scalar::TimeText;
 use crate::api::scaling_policy as api;
 use crate::api::scaling_status::{Contributors, ScalingPolicyStatus};
+use crate::api::scaling_trigger::Trigger;
 use crate::core::event::Event;
-use crate::core::names::{ObjectRef, PolicyKind};
+use crate::core::names::{ObjectRef, PolicyKind, Uid};
 use crate::core::policy as core;
 use crate::core::quantity::Replicas;
-use crate::core::report::{Recommendation, ScaleEvent, ScalingHistory};
+use crate::core::report::{Original, Recommendation, ScaleEvent, ScalingHistory};
 use crate::core::scaling::contributors::Baseline;
 use crate::core::scaling::formula::Formula;
 use crate::core::time::Span;
@@ -55,6 +56,8 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
         let problem = "at least one trigger or schedule is needed";
         return Err(Invalid::new("spec.triggers", problem));
     }
+    wakes(spec, min)?;
+    compatible(spec)?;
     let bounds = (Replicas::new(min), Replicas::new(max));
     let policy = core::ScalingPolicy {
         direction: match spec.direction.unwrap_or_default() {
@@ -68,6 +71,10 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
             (Some(api::Compat::HpaV2), Some(_)) => core::Compat::HpaV2,
             (Some(api::Compat::HpaV2), None) => core::Compat::HpaV2WithoutBehavior,
         },
+        on_delete: match spec.on_delete.unwrap_or_default() {
+            api::OnDelete::Keep => core::OnDelete::Keep,
+            api::OnDelete::RestoreReplicas => core::OnDelete::RestoreReplicas,
+        },
         idle: idle(spec, min)?,
         step: step(spec, min, max)?,
         readiness: readiness(spec.readiness.as_ref())?,
@@ -80,6 +87,48 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
         history: object.status.as_ref().map(history).unwrap_or_default(),
         policy: Box::new(policy),
     })
+}
+
+/// Without pods there is nothing to measure on them: something else must tell that there is work again.
+fn wakes(spec: &api::ScalingPolicySpec, min: u32) -> Result<(), Invalid> {
+    let rests = spec.idle.is_some() || min == 0;
+    let tells = |t: &Trigger| t.prometheus.is_some() || t.object.is_some() || t.external.is_some();
+    if !rests || !spec.schedules.is_empty() || spec.triggers.iter().any(tells) {
+        return Ok(());
+    }
+    let problem = "at 0 replicas, or an idle size, only prometheus, object and external triggers and schedules can tell that \
+                   something is to be done: add such a trigger, or set minReplicas to at least 1 and remove idle";
+    Err(Invalid::new("spec.triggers", problem))
+}
+
+/// What the HorizontalPodAutoscaler does not have would silently have no effect.
+fn compatible(spec: &api::ScalingPolicySpec) -> Result<(), Invalid> {
+    if spec.compat.is_none() {
+        return Ok(());
+    }
+    let behavior = spec.behavior.as_ref();
+    let foreign = [
+        ("idle", spec.idle.is_some()),
+        ("replicaStep", spec.replica_step.is_some()),
+        ("formula", spec.formula.is_some()),
+        ("onMissing", spec.triggers.iter().any(|t| t.on_missing.is_some())),
+        ("activation", spec.triggers.iter().any(|t| t.activation.is_some())),
+        (
+            "behavior.insideTolerance",
+            behavior.is_some_and(|b| b.inside_tolerance.is_some()),
+        ),
+        (
+            "behavior.minReadyPercent",
+            behavior.is_some_and(|b| b.min_ready_percent.is_some()),
+        ),
+    ];
+    match foreign.iter().find(|(_, set)| *set) {
+        None => Ok(()),
+        Some((name, _)) => Err(Invalid::new(
+            "spec.compat",
+            format!("with compat: HPAv2 there is no {name}: remove it, or compat"),
+        )),
+    }
 }
 
 /// What the status remembers; recommendations made since it was written are missing from it.
@@ -100,6 +149,10 @@ fn history(status: &ScalingPolicyStatus) -> ScalingHistory {
         complete_until: None,
         last_active: status.last_active_at,
         missing_since: status.missing_since.clone(),
+        original: status.original.as_ref().map(|o| Original {
+            replicas: count(o.replicas),
+            uid: Uid(o.target_uid.clone()),
+        }),
         contributors: status.contributors.iter().map(baseline).collect(),
     }
 }

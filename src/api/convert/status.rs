@@ -60,6 +60,10 @@ pub fn status_of(report: &Report, old: &[Condition], now: Time) -> Result<Status
                 .collect(),
             last_active_at: detail.history.last_active,
             missing_since: detail.history.missing_since.clone(),
+            original: detail.history.original.as_ref().map(|o| scaling::Original {
+                replicas: o.replicas.as_i32(),
+                target_uid: o.uid.0.clone(),
+            }),
             contributors: detail.history.contributors.iter().map(contributors).collect(),
         })?,
         Detail::Nodes(detail) => serde_json::to_value(node_status(observed_generation, conditions, detail))?,
@@ -127,7 +131,7 @@ fn decision(decision: &Decision) -> scaling::Decision {
             .iter()
             .map(|t| scaling::TriggerStatus {
                 name: t.name.clone(),
-                value: t.value.map(|v| v.to_string()),
+                value: t.value_in_words(),
                 sampled_at: t.sampled_at,
                 proposal: t.proposal.map(Replicas::as_i32),
                 state: t.reason.as_str().into(),
@@ -214,8 +218,35 @@ mod tests {
 
     use super::*;
     use crate::core::names::{PolicyKey, PolicyKind};
+    use crate::core::quantity::Milli;
     use crate::core::reason::Reason;
-    use crate::core::report::PoolReport;
+    use crate::core::report::{PoolReport, TriggerReport};
+
+    #[test]
+    fn a_utilization_is_said_in_percent() {
+        let trigger = |name: &str, is_share| TriggerReport {
+            name: name.into(),
+            value: Some(Milli::new(613)),
+            is_share,
+            sampled_at: None,
+            proposal: Some(Replicas::new(6)),
+            reason: Reason::WithinTolerance,
+            error: None,
+            message: String::new(),
+        };
+        let decided = Decision {
+            at: Time::from_secs(0),
+            from: Replicas::new(6),
+            proposed: None,
+            stabilized: Replicas::new(6),
+            desired: Replicas::new(6),
+            limited_by: None,
+            triggers: vec![trigger("cpu", true), trigger("rps", false)],
+            message: String::new(),
+        };
+        let values: Vec<_> = decision(&decided).triggers.into_iter().map(|t| t.value).collect();
+        assert_eq!(values, [Some("61.3%".to_owned()), Some("0.613".to_owned())]);
+    }
 
     #[test]
     fn a_node_pool_policy_says_how_each_pool_stands() {

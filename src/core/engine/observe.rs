@@ -106,8 +106,13 @@ fn observe_policy(state: &mut State, at: Time, event: Event) {
             healing::acted_elsewhere(state, &key);
         }
         Event::PolicyGone(key) => {
+            scaling::depart(state, at, &key);
             super::forget_policy(state, &key);
-            state.drop_policy(&key);
+            if state.leaving.contains_key(&key) {
+                state.touch(&key);
+            } else {
+                state.drop_policy(&key);
+            }
             state.invalid.remove(&key);
             state.configs.remove(&key);
             state.reports.remove(&key);

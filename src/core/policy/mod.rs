@@ -15,7 +15,7 @@ use super::time::{Span, Time};
 pub use behavior::{Behavior, InsideTolerance, RateKind, RatePolicy, ScalingRules, SelectPolicy};
 pub use healing::{Budget, Cause, HealingPolicy, HealingRule, PodSymptom, Remedy, RemedyAction, Share};
 pub use nodes::{Consolidation, NodePool, NodePoolPolicy, NodeTemplate, ProviderKind};
-pub use scaling::{Compat, Direction, Hold, Idle, Readiness, ScalingPolicy};
+pub use scaling::{Compat, Direction, Hold, Idle, OnDelete, Readiness, ScalingPolicy};
 pub use schedule::Schedule;
 pub use trigger::{Combine, Fallback, MetricTarget, OnMissing, ResourceName, Trigger};
 

@@ -50,6 +50,9 @@ pub struct ScalingPolicy {
     /// What the triggers ask for together; `None`: the highest proposal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub formula: Option<Formula>,
+    /// What becomes of the target's size when the policy is deleted.
+    #[serde(default, skip_serializing_if = "OnDelete::is_keep")]
+    pub on_delete: OnDelete,
     /// Other bounds and targets at certain times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Schedule>,
@@ -80,6 +83,7 @@ impl ScalingPolicy {
             readiness: Readiness::default(),
             hold: None,
             formula: None,
+            on_delete: OnDelete::Keep,
             schedules: Vec::new(),
         }
     }
@@ -124,6 +128,25 @@ impl Compat {
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub fn is_none(&self) -> bool {
         *self == Self::None
+    }
+}
+
+/// What becomes of the target's size when its policy is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDelete {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The target gets back the size that it had before, within the bounds.
+    RestoreReplicas,
+}
+
+impl OnDelete {
+    /// It stays.
+    #[must_use]
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub fn is_keep(&self) -> bool {
+        *self == Self::Keep
     }
 }
 

@@ -13,6 +13,9 @@ use crate::core::reason::Reason;
 use crate::core::state::{PolicyId, State};
 use crate::core::time::{Span, Time};
 
+/// Who the operator is in managedFields.
+pub const FIELD_MANAGER: &str = "homeostat";
+
 /// So many overwritten values …
 const FIGHT: usize = 3;
 /// … within this time are a fight.

@@ -145,15 +145,16 @@ fn idle(policy: &ScalingPolicy) -> Option<Idle> {
     policy.idle.or((policy.min == Replicas::ZERO).then_some(implied))
 }
 
-/// The bounds while something is to be done, in whole steps.
+/// The bounds while something is to be done, in whole steps. Schedules may leave no multiple between: then the highest below
+/// counts, and at least one step, so that a small ceiling never means none.
 fn bounds(policy: &ScalingPolicy, idle: Option<Idle>) -> (Replicas, Replicas) {
     let floor = if idle.is_some() {
         policy.min.max(Replicas::new(1))
     } else {
         policy.min
     };
-    let max = policy.max.get() / policy.step * policy.step;
-    (up_to_step(policy.step, floor), Replicas::new(max))
+    let max = Replicas::new((policy.max.get() / policy.step * policy.step).max(policy.step));
+    (up_to_step(policy.step, floor).min(max), max)
 }
 
 fn up_to_step(step: u32, replicas: Replicas) -> Replicas {
@@ -230,7 +231,9 @@ fn by_load(state: &State, now: Time, memory: &mut Memory, current: Replicas, com
         Combined::Hold { reason, .. } => return Verdict::at_once(current, reason),
     };
     let stabilized = if state.guard.on(Safeguard::RateLimits) {
-        remember(memory, now, current, recommended)
+        // What counts may be a size from before, which somebody set to no whole step.
+        let counts = remember(memory, now, current, recommended);
+        up_to_step(memory.policy.step, counts).min(recommended.max(current))
     } else {
         recommended
     };

@@ -16,7 +16,7 @@ use crate::core::names::Uid;
 use crate::core::policy::ScalingPolicy;
 use crate::core::quantity::Replicas;
 use crate::core::reason::Reason;
-use crate::core::report::{ScaleEvent, ScalingHistory};
+use crate::core::report::{Original, ScaleEvent, ScalingHistory};
 use crate::core::state::{QueryId, State};
 use crate::core::time::{Span, Time};
 use crate::core::world::Target;
@@ -73,6 +73,9 @@ pub struct Memory {
     /// Nothing is to do now, and everybody knows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inactive: bool,
+    /// What the target had before this policy first changed it; for policies that give it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Original>,
     /// What the last report meant, as a hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<u64>,
@@ -151,6 +154,7 @@ impl Memory {
             contributors: history.contributors,
             last_active: history.last_active,
             inactive: false,
+            original: history.original,
             told: None,
             shown: None,
         };

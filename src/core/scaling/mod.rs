@@ -22,6 +22,7 @@ mod decide;
 pub mod formula;
 pub mod gather;
 pub mod hpa;
+mod leave;
 pub mod limit;
 mod memory;
 mod per_pod;
@@ -34,6 +35,8 @@ pub mod stabilize;
 mod track;
 mod validate;
 
+pub use conflict::FIELD_MANAGER;
+pub use leave::{Leaving, depart};
 pub use memory::{Memory, Trouble, Unsure, Written};
 pub use plan::evaluate;
 pub use report::means_the_same;

@@ -2,6 +2,7 @@
 
 use super::combine::{Combined, stand_in};
 use super::decide::{Course, decide, decide_as_hpa};
+use super::leave;
 use super::memory::Memory;
 use super::propose::ask;
 use super::report::{self, Account, means_the_same};
@@ -23,6 +24,7 @@ pub(super) type Obstacle = (Reason, String);
 /// Decides on one policy.
 pub fn evaluate(state: &mut State, now: Time, id: PolicyId, draft: &mut Draft) {
     let Some(mut tracked) = take(state, id) else {
+        leave::carry_out(state, now, id, draft);
         return;
     };
     tracked.memory.prune(now);
@@ -38,6 +40,7 @@ pub fn evaluate(state: &mut State, now: Time, id: PolicyId, draft: &mut Draft) {
             Account::Gated(gate)
         }
         Ok(target) => {
+            memory.note_original(target);
             let course = if memory.policy.compat.is_none() {
                 memory.note_contributors(state, now, queries, target);
                 let mut said = ask(state, now, (memory, queries), target);

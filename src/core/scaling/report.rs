@@ -62,6 +62,7 @@ pub(super) fn report(now: Time, memory: &Memory, account: &Account) -> Report {
                 complete_until: None,
                 last_active: memory.last_active.filter(|_| memory.inactive),
                 missing_since: memory.missing_since.clone(),
+                original: memory.original.clone(),
                 contributors: memory.contributors.clone(),
             },
         })),
@@ -186,6 +187,7 @@ fn trigger_report(trigger: &Trigger, said: &Said, current: Replicas) -> TriggerR
     TriggerReport {
         name: trigger.name.clone(),
         value,
+        is_share: matches!(trigger.target, MetricTarget::Utilization(_)),
         sampled_at,
         proposal: said.proposal,
         reason: said.reason,
@@ -393,6 +395,7 @@ pub(super) fn meaning_of(now: Time, memory: &Memory, account: &Account) -> u64 {
     (meta.generation, meta.mode == Mode::DryRun).hash(&mut hash);
     (memory.fight.holds(now), memory.fight.is_noticed(now)).hash(&mut hash);
     (memory.inactive, memory.history.last().map(|event| event.at)).hash(&mut hash);
+    memory.original.hash(&mut hash);
     for trigger in memory.missing_since.keys() {
         trigger.hash(&mut hash);
     }
@@ -442,6 +445,7 @@ pub fn means_the_same(old: &Report, new: &Report) -> bool {
             .missing_since
             .keys()
             .eq(after.history.missing_since.keys())
+        && before.history.original == after.history.original
         && after
             .history
             .scale_events

@@ -1,5 +1,6 @@
 //! What is learnt after an action: how it went, and how the target is now.
 
+use super::leave;
 use super::memory::Memory;
 use super::track::touch;
 use crate::core::event::Outcome;
@@ -97,6 +98,8 @@ pub fn settle(state: &mut State, at: Time, flight: &InFlight, outcome: &Outcome)
     let id = state.policies.id(&flight.action.policy);
     if let Some(memory) = id.and_then(|id| state.scaling_at_mut(id)) {
         learn(memory, at, uid, event, outcome);
+    } else {
+        leave::learn(state, at, flight, outcome);
     }
     touch(state, target);
 }

@@ -26,6 +26,7 @@ pub struct Tracked {
 /// target; `history` counts only where nothing is remembered.
 pub fn accept(state: &mut State, _at: Time, policy: ScalingPolicy, history: ScalingHistory) {
     let id = state.policies.enter(policy.meta.key.clone());
+    state.leaving.remove(&policy.meta.key);
     let old = take(state, id);
     let (target, queries) = link(state, id, &policy);
     if let Some(old) = &old {

@@ -29,6 +29,8 @@ struct Stored<'a> {
     limits: Cow<'a, Limits>,
     samples: Map<'a, QueryKey, Sample>,
     scaling: Map<'a, PolicyKey, scaling::Memory>,
+    #[serde(skip_serializing_if = "nobody_leaves")]
+    leaving: Cow<'a, BTreeMap<PolicyKey, scaling::Leaving>>,
     nodes: Cow<'a, BTreeMap<PolicyKey, nodes::Memory>>,
     healing: Cow<'a, BTreeMap<PolicyKey, healing::Memory>>,
     drift: Cow<'a, BTreeMap<PolicyKey, healing::DriftMemory>>,
@@ -54,6 +56,11 @@ fn is_empty(set: &Cow<'_, BTreeSet<ObjectRef>>) -> bool {
     set.is_empty()
 }
 
+#[allow(clippy::ptr_arg, reason = "serde calls it so")]
+fn nobody_leaves(map: &Cow<'_, BTreeMap<PolicyKey, scaling::Leaving>>) -> bool {
+    map.is_empty()
+}
+
 impl<'a> Stored<'a> {
     fn of(state: &'a State) -> Self {
         let samples = state.queries.iter();
@@ -65,6 +72,7 @@ impl<'a> Stored<'a> {
             limits: Cow::Borrowed(&state.limits),
             samples: borrowed(samples),
             scaling: borrowed(state.all_scaling()),
+            leaving: Cow::Borrowed(&state.leaving),
             nodes: Cow::Borrowed(&state.nodes),
             healing: Cow::Borrowed(&state.healing),
             drift: Cow::Borrowed(&state.drift),
@@ -84,6 +92,7 @@ impl<'a> Stored<'a> {
             seq: self.seq,
             world: self.world.into_owned(),
             limits: self.limits.into_owned(),
+            leaving: self.leaving.into_owned(),
             nodes: self.nodes.into_owned(),
             healing: self.healing.into_owned(),
             drift: self.drift.into_owned(),
@@ -106,6 +115,7 @@ impl<'a> Stored<'a> {
         }
         let State {
             policies,
+            leaving,
             nodes,
             healing,
             invalid,
@@ -113,7 +123,11 @@ impl<'a> Stored<'a> {
             world,
             ..
         } = &mut state;
-        let keys = nodes.keys().chain(healing.keys()).chain(invalid.keys());
+        let keys = leaving
+            .keys()
+            .chain(nodes.keys())
+            .chain(healing.keys())
+            .chain(invalid.keys());
         for key in keys.chain(configs.keys()).chain(world.declared.keys()) {
             policies.enter(key.clone());
         }

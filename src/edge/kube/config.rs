@@ -17,12 +17,13 @@ use super::watch::{WatchBackoff, Watching, drive, key_of_dynamic};
 use super::{CallError, call};
 use crate::api::OperatorConfig;
 use crate::api::convert::{self, Invalid};
-use crate::api::operator_config::PrometheusServer;
+use crate::api::operator_config::{PrometheusServer, PrometheusTls};
 use crate::core::event::Event;
 use crate::core::names::{PolicyKey, PolicyKind, Uid};
 use crate::core::policy::Limits;
 use crate::edge::poll::Servers;
 use crate::edge::prometheus::client::{Auth, PrometheusClient, Secret as Hidden, ServerConfig};
+use crate::edge::prometheus::tls::{Identity, Tls};
 
 /// The one OperatorConfig that is read.
 const NAME: &str = "default";
@@ -268,11 +269,16 @@ impl Reader {
         let auth = match &written.auth {
             None => Auth::None,
             Some(auth) => match (&auth.bearer_token_secret_ref, &auth.basic_auth_secret_ref) {
-                (Some(token), None) => Auth::Bearer(self.secret(field, &token.name, &token.key).await?),
-                (None, Some(basic)) => Auth::Basic {
-                    username: self.secret(field, &basic.name, "username").await?.0,
-                    password: self.secret(field, &basic.name, "password").await?,
-                },
+                (Some(token), None) => {
+                    Auth::Bearer(self.secret(&format!("{field}.auth"), &token.name, &token.key).await?)
+                }
+                (None, Some(basic)) => {
+                    let field = format!("{field}.auth");
+                    Auth::Basic {
+                        username: self.secret(&field, &basic.name, "username").await?.0,
+                        password: self.secret(&field, &basic.name, "password").await?,
+                    }
+                }
                 _ => {
                     return Err(wrong(
                         "auth must have exactly one of bearerTokenSecretRef, basicAuthSecretRef".into(),
@@ -280,19 +286,43 @@ impl Reader {
                 }
             },
         };
+        let tls = match &written.tls {
+            None => None,
+            Some(tls) => Some(self.tls(&format!("{field}.tls"), tls).await?),
+        };
         Ok(ServerConfig {
             name: written.name.clone(),
             url: written.url.clone(),
             timeout: Duration::from_millis(timeout),
             auth,
+            tls,
             headers: written.headers.clone(),
+        })
+    }
+
+    async fn tls(&self, field: &str, written: &PrometheusTls) -> Result<Tls, Problem> {
+        let ca = match &written.ca_secret_ref {
+            None => None,
+            Some(ca) => Some(self.secret(field, &ca.name, &ca.key).await?),
+        };
+        let identity = match &written.client_certificate_secret_ref {
+            None => None,
+            Some(own) => Some(Identity {
+                certificate: self.secret(field, &own.name, "tls.crt").await?,
+                key: self.secret(field, &own.name, "tls.key").await?,
+            }),
+        };
+        Ok(Tls {
+            ca,
+            identity,
+            server_name: written.server_name.clone(),
         })
     }
 
     async fn secret(&self, field: &str, name: &str, key: &str) -> Result<Hidden, Problem> {
         let namespace = &self.namespace;
         let wrong = |problem: String| Problem {
-            invalid: invalid(&format!("{field}.auth"), problem),
+            invalid: invalid(field, problem),
             passes: false,
         };
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);

@@ -22,7 +22,7 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The one field manager of everything that Homeostat writes outside GitSource. Documented: people name it in
 /// `ignoreDifferences` and the like.
-pub const FIELD_MANAGER: &str = "homeostat";
+pub use crate::core::scaling::FIELD_MANAGER;
 
 /// Why a call to the API server failed.
 #[derive(Debug, thiserror::Error)]

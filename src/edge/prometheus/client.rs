@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use prometheus_http_query::Client;
 
 use super::answer::failed;
+use super::tls::Tls;
 use crate::core::sample::{QueryError, Reading};
 
 /// An answer may not be larger.
@@ -53,6 +54,8 @@ pub struct ServerConfig {
     pub timeout: Duration,
     /// How the operator says who it is.
     pub auth: Auth,
+    /// Whom the server must be, and who the operator is, by certificates; `None`: the system's authorities, no certificate.
+    pub tls: Option<Tls>,
     /// Further headers.
     pub headers: BTreeMap<String, String>,
 }
@@ -84,19 +87,21 @@ impl PrometheusClient {
     /// A client of this server.
     ///
     /// # Errors
-    /// The URL or a header is malformed.
+    /// The URL, a header or a certificate is malformed.
     pub fn new(config: &ServerConfig) -> Result<Self, ServerError> {
         let err = |problem: String| ServerError {
             name: config.name.clone(),
             problem,
         };
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .default_headers(headers(config).map_err(err)?)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(config.timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|e| err(e.to_string()))?;
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(tls) = &config.tls {
+            builder = builder.tls_backend_preconfigured(tls.client_config().map_err(err)?);
+        }
+        let http = builder.build().map_err(|e| err(e.to_string()))?;
         let client = Client::from(http, &config.url).map_err(|e| err(e.to_string()))?;
         Ok(Self {
             client: Arc::new(client),
@@ -165,14 +170,43 @@ impl PrometheusClient {
             {
                 return self.too_slow();
             }
+            if let Some(tls) = this.downcast_ref::<rustls::Error>() {
+                return untrusted(self.client.base_url().as_str(), tls);
+            }
             causes.push(this.to_string());
-            cause = this.source();
+            cause = behind(this);
         }
         let last = causes.pop().unwrap_or_default();
         let url = self.client.base_url();
         let message = format!("no connection to {url}: is it up, and its url in the OperatorConfig right? ({last})");
         failed(QueryError::Unreachable, message)
     }
+}
+
+/// What is behind an error. An I/O error's `source` leaves out what it wraps, so that is looked at by hand.
+fn behind<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+/// One of the two does not accept the other's certificate.
+fn untrusted(url: &str, error: &rustls::Error) -> Reading {
+    let advice = match error {
+        rustls::Error::InvalidCertificate(_) => {
+            "its certificate is not accepted: name the authority that signed it in tls.caSecretRef of the OperatorConfig, and \
+             in tls.serverName the name that it carries, if that is not the URL's"
+        }
+        rustls::Error::AlertReceived(_) => {
+            "it refuses the operator's certificate, or wants one: see tls.clientCertificateSecretRef of the OperatorConfig"
+        }
+        _ => "TLS failed",
+    };
+    failed(
+        QueryError::Unreachable,
+        format!("no connection to {url}: {advice} ({error})"),
+    )
 }
 
 fn headers(config: &ServerConfig) -> Result<HeaderMap, String> {

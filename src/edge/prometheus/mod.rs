@@ -5,3 +5,4 @@ pub mod batch;
 pub mod client;
 pub mod fuse;
 pub mod question;
+pub mod tls;

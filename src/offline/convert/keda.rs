@@ -17,7 +17,7 @@ use super::names::{LABEL, Unique, label};
 use super::report::Notes;
 use super::{Source, policy};
 use crate::api::ScalingPolicy;
-use crate::api::scaling_policy::Idle;
+use crate::api::scaling_policy::{Idle, OnDelete};
 use crate::api::scaling_schedule::Schedule;
 use crate::api::scaling_trigger::{
     ContainerResourceTrigger, FallbackBehavior, MetricTarget, OnMissing, OnMissingAction, ResourceTrigger, Trigger,
@@ -64,9 +64,9 @@ pub(super) fn convert(
     }
     let sources = triggers(source, &spec, auths, servers, notes);
     let max = spec.max_replica_count.unwrap_or(DEFAULT_MAX);
-    let min = spec.min_replica_count.unwrap_or(0);
+    let (min, idle) = least(&spec, &sources, notes);
     let mut policy = policy(source, target, (Some(min), max), sources.triggers);
-    policy.spec.idle = idle(&spec, min, notes);
+    policy.spec.idle = idle;
     notes.carried("spec.maxReplicaCount", format!("minReplicas {min}, maxReplicas {max}"));
     policy.spec.interval = interval(&spec, notes);
     fallback(&spec, &mut policy.spec.triggers, notes)?;
@@ -174,6 +174,29 @@ fn resource(field: &str, written: &ScaleTrigger, notes: &mut Notes) -> Result<Tr
         target,
         ..Trigger::default()
     })
+}
+
+/// The lower bound and the idle size. Processor and memory tell nothing about either: for KEDA they are always active, and
+/// without a pod there is nothing to measure.
+fn least(spec: &Spec, sources: &Sources, notes: &mut Notes) -> (i32, Option<Idle>) {
+    let min = spec.min_replica_count.unwrap_or(0);
+    let tells = !sources.schedules.is_empty() || sources.triggers.iter().any(|t| t.prometheus.is_some());
+    let rests = spec.idle_replica_count.is_some() || min == 0;
+    if tells || !rests || sources.triggers.is_empty() {
+        return (min, idle(spec, min, notes));
+    }
+    let text = |what: &str| {
+        format!(
+            "{what}: cpu and memory cannot tell that there is nothing to do; with another trigger, write idle by hand"
+        )
+    };
+    if spec.idle_replica_count.is_some() {
+        notes.differs("spec.idleReplicaCount", text("left out"));
+    }
+    if min == 0 {
+        notes.differs("spec.minReplicaCount", text("1 instead of 0"));
+    }
+    (min.max(1), None)
 }
 
 /// None while nothing is active, or as few as `idleReplicaCount` says, after the cool-down.
@@ -292,8 +315,10 @@ fn advanced(spec: &Spec, policy: &mut ScalingPolicy, notes: &mut Notes) -> Resul
         }
     }
     if advanced.restore_to_original_replica_count == Some(true) {
-        let text = "not carried over: the target keeps its size when the policy is deleted; scale it by hand then";
-        notes.by_hand("spec.advanced.restoreToOriginalReplicaCount", text);
+        policy.spec.on_delete = Some(OnDelete::RestoreReplicas);
+        let text = "onDelete: RestoreReplicas: the size that the target has when the policy begins to scale it, and not the one that \
+                    KEDA remembers; a deletion never waits for the operator";
+        notes.differs("spec.advanced.restoreToOriginalReplicaCount", text);
     }
     if let Some(modifiers) = &advanced.scaling_modifiers {
         policy.spec.formula = formula::carry(modifiers, spec, &policy.spec.triggers, notes);

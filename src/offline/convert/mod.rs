@@ -179,6 +179,7 @@ fn policy(
         replica_step: None,
         hold: None,
         compat: None,
+        on_delete: None,
         readiness: None,
         interval: None,
         triggers,

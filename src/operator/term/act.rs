@@ -14,7 +14,7 @@ use crate::core::event::{Event, Outcome};
 use crate::core::names::{ObjectRef, PolicyKey};
 use crate::core::plan::{Action, Deed, Plan};
 use crate::core::policy::Mode;
-use crate::core::report::Report;
+use crate::core::report::{Detail, Report};
 use crate::core::state::State;
 use crate::edge::kube::events::{Notice, Notices};
 use crate::edge::kube::execute::Executor;
@@ -156,10 +156,18 @@ impl Actor {
     }
 }
 
-/// The policies whose reports record the intent of a destructive action of this plan.
+/// The policies whose reports must be stored before an action of this plan: they record the intent of an eviction, or the size
+/// that a target had before it was scaled and will get back.
 fn intending(plan: &Plan) -> BTreeSet<&PolicyKey> {
-    let evictions = plan.actions.iter().filter(|a| matches!(a.what, Deed::Evict { .. }));
-    evictions.map(|a| &a.policy).collect()
+    let remembers = |r: &&Report| matches!(&r.detail, Detail::Scaling(scaling) if scaling.history.original.is_some());
+    let remembering: BTreeSet<_> = plan.reports.iter().filter(remembers).map(|r| &r.policy).collect();
+    let needs = |a: &&Action| match a.what {
+        Deed::Evict { .. } => true,
+        Deed::Scale { .. } => remembering.contains(&a.policy),
+        _ => false,
+    };
+    let enforced = plan.actions.iter().filter(|a| a.mode == Mode::Enforce);
+    enforced.filter(needs).map(|a| &a.policy).collect()
 }
 
 fn log(action: &Action, outcome: &Outcome) {

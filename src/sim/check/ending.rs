@@ -42,14 +42,26 @@ impl Checker {
                 disturbs && (START + t.at + t.lasts + LONG_AGO) > now
             });
             let replicas = cluster.workloads[id].replicas;
-            if fought || policy.direction != Direction::Both || replicas == 0 {
+            // What else counts than the load of now.
+            let special = policy.idle.is_some() || !policy.schedules.is_empty();
+            if special || fought || policy.direction != Direction::Both || replicas == 0 {
                 continue;
             }
             let questions = (0..metrics.questions.len()).filter(|q| metrics.questions[*q].workload == id);
             let load = questions.map(|q| metrics.load(q, now)).fold(0.0, f64::max);
             let wanted = (load / UNITS as f64).clamp(f64::from(policy.min.get()), f64::from(policy.max.get()));
             // Tolerance, noise, and rounding up.
-            let (low, high) = (wanted / 1.15 - 0.01, (wanted * 1.15).ceil() + 1.0);
+            let wanted = if policy.formula.is_some() {
+                wanted.max(3.0)
+            } else {
+                wanted
+            };
+            let steps = f64::from(policy.step - 1);
+            let (low, high) = (wanted / 1.15 - 0.01, (wanted * 1.15).ceil() + 1.0 + steps);
+            let (low, high) = (
+                low.min(f64::from(policy.max.get() - policy.max.get() % policy.step)),
+                high,
+            );
             if f64::from(replicas) < low || f64::from(replicas) > high {
                 let key = &policy.meta.key;
                 let message = format!("{key}: {replicas} replicas where the load asks for {wanted:.1}");

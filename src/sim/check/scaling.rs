@@ -1,16 +1,16 @@
 //! Checks of scale actions, by an arithmetic of its own.
 
+use super::demand::{Demand, Usable, as_scheduled, bounds, count_ready, demand, note_usable, up_to_step};
 use super::picture::Picture;
 use super::{Broken, Checker, Invariant};
 use crate::core::event::Outcome;
 use crate::core::names::{ObjectRef, Uid};
 use crate::core::plan::{Action, Deed};
 use crate::core::policy::{
-    Direction, MetricTarget, Mode, RateKind, ScalingPolicy, ScalingRules, SelectPolicy, Trigger,
+    Direction, Idle, MetricTarget, Mode, RateKind, ScalingPolicy, ScalingRules, SelectPolicy, Trigger,
 };
-use crate::core::sample::Reading;
 use crate::core::time::{Span, Time};
-use crate::core::world::{Status, Target, View};
+use crate::core::world::{Target, View};
 
 /// What was answered so shortly before a crash may not be in the status yet.
 const MAY_BE_LOST: Span = Span::from_secs(5);
@@ -39,6 +39,10 @@ pub(super) struct Scaler {
     tried: Option<(Uid, Time, u32, u32)>,
     /// The target has not been seen since an unclear answer at this time.
     unsure: Option<Time>,
+    /// When the triggers last had values, since the operator began with the policy.
+    usable: Usable,
+    /// When something was last to do, or was not known, since the operator began with the policy.
+    active: Option<Time>,
 }
 
 impl Scaler {
@@ -106,9 +110,15 @@ impl Scaler {
         let Some(Some(target)) = seen.targets.get(&policy.target) else {
             return;
         };
+        let policy = &as_scheduled(now, policy);
         let current = target.replicas.get();
+        note_usable(now, policy, target, seen, &mut self.usable);
         if self.is_switched_off(policy, target) {
             return;
+        }
+        let demand = demand(now, policy, target, seen, &self.usable);
+        if demand.active || !demand.inactive {
+            self.active = Some(now);
         }
         self.recommended.retain(|(at, ..)| now.since(*at) < LONGEST);
         if !self.begun {
@@ -116,10 +126,14 @@ impl Scaler {
             self.recommended.push((now, current));
             self.begun = true;
         }
-        if current > policy.max.get() || current < policy.min.get() {
+        let (min, max) = bounds(policy);
+        // While nothing is to be done, or while it depends on how long data have been missing, nothing is remembered.
+        let rests = policy.idle.is_some() && !demand.active;
+        let unclear = demand.lacking && policy.triggers.iter().any(|t| t.on_missing.after().is_some());
+        if current > max || current < min || rests || unclear {
             return;
         }
-        if let Some(recommended) = recommendation(now, policy, target, seen).0 {
+        if let Some(recommended) = demand.wanted {
             self.recommended.push((now, recommended));
         }
     }
@@ -128,7 +142,8 @@ impl Scaler {
     fn is_switched_off(&self, policy: &ScalingPolicy, target: &Target) -> bool {
         let own = self.written.as_ref().is_some_and(|(_, to)| *to == 0)
             || self.history.last().is_some_and(|(_, _, to)| *to == 0);
-        target.replicas.get() == 0 && policy.min.get() > 0 && !own
+        let may_be_zero = policy.min.get() == 0 || policy.idle.is_some_and(|idle| idle.replicas.get() == 0);
+        target.replicas.get() == 0 && !may_be_zero && !own
     }
 }
 
@@ -157,78 +172,6 @@ fn may_decide(policy: &ScalingPolicy, seen: &Picture) -> Result<(), Broken> {
     Ok(())
 }
 
-/// What all triggers ask for together, and whether their data are complete.
-fn recommendation(now: Time, policy: &ScalingPolicy, target: &Target, seen: &Picture) -> (Option<u32>, bool) {
-    let current = target.replicas.get();
-    let asked: Vec<Option<(u32, bool)>> = policy
-        .triggers
-        .iter()
-        .map(|trigger| ask(now, trigger, policy, target, seen))
-        .collect();
-    let highest = asked.iter().flatten().map(|(wanted, _)| *wanted).max();
-    let complete = asked.iter().all(|a| a.is_some_and(|(_, complete)| complete));
-    (highest.filter(|h| complete || *h >= current), complete)
-}
-
-/// What one trigger asks for, and whether its data are complete.
-fn ask(now: Time, trigger: &Trigger, policy: &ScalingPolicy, target: &Target, seen: &Picture) -> Option<(u32, bool)> {
-    let (reading, told) = seen.samples.get(&trigger.query)?;
-    let (value, sampled_at, complete) = match reading {
-        Reading::Value {
-            value,
-            sampled_at,
-            contributors,
-        } => (value, sampled_at, contributors.is_none_or(|from| from.down == 0)),
-        Reading::Partial { value, sampled_at, .. } => (value, sampled_at, false),
-        _ => return None,
-    };
-    let patience = trigger.max_age.max(policy.interval.times(3));
-    if now.since(*sampled_at) > trigger.max_age || now.since(*told) > patience {
-        return None;
-    }
-    let current = target.replicas.get();
-    let value = value.thousandths().max(0);
-    let (aim, base, per) = match trigger.target {
-        MetricTarget::AverageValue(aim) => (aim.thousandths(), 1, current),
-        MetricTarget::Value(aim) => {
-            let ready = ready_pods(policy, target, seen)?;
-            (aim.thousandths(), ready, 1)
-        }
-        MetricTarget::Utilization(percent) => {
-            let ready = ready_pods(policy, target, seen)?;
-            (i64::from(percent) * 10, ready, 1)
-        }
-    };
-    let wanted = (i128::from(value) * i128::from(base.max(1)) + i128::from(aim) - 1) / i128::from(aim);
-    let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-    if current == 0 {
-        let wanted = (value + aim - 1) / aim;
-        return Some((u32::try_from(wanted).unwrap_or(u32::MAX), complete));
-    }
-    let ratio = value as f64 / (aim as f64 * f64::from(per));
-    let rules = &policy.behavior;
-    let wanted = if ratio >= 1.0 - rules.down.tolerance && ratio <= 1.0 + rules.up.tolerance {
-        current
-    } else if ratio > 1.0 {
-        wanted.max(current)
-    } else {
-        wanted.min(current)
-    };
-    Some((wanted, complete))
-}
-
-/// Ready pods of the target; `None` where there are none, or where not all pods are seen.
-fn ready_pods(policy: &ScalingPolicy, target: &Target, seen: &Picture) -> Option<u32> {
-    let pods = seen.pods_in(&policy.target.namespace);
-    let ready = pods.filter(|pod| {
-        target.selector.matches(&pod.labels)
-            && pod.deleting.is_none()
-            && pod.ready.as_ref().is_some_and(|c| c.status == Status::True)
-    });
-    let count = u32::try_from(ready.count()).unwrap_or(u32::MAX);
-    (count > 0 && seen.sees(View::Pods)).then_some(count)
-}
-
 impl Checker {
     pub(super) fn check_scale(&self, now: Time, action: &Action) -> Result<(), Broken> {
         let Deed::Scale { target, uid, from, to } = &action.what else {
@@ -244,9 +187,14 @@ impl Checker {
             let message = format!("it was last seen as {} with {} replicas", live.uid, live.replicas);
             return Err((Invariant::Preconditions, message));
         }
-        let (min, max) = (policy.min.get(), policy.max.get());
-        if to < min || to > max {
-            return Err((Invariant::WithinBounds, format!("{to} is not within {min} and {max}")));
+        let policy = &as_scheduled(now, policy);
+        let (min, max) = bounds(policy);
+        let least = policy.idle.map_or(min, |idle| min.min(idle.replicas.get()));
+        if to < least || to > max {
+            return Err((Invariant::WithinBounds, format!("{to} is not within {least} and {max}")));
+        }
+        if !to.is_multiple_of(policy.step) && to != least {
+            return Err((Invariant::WholeSteps, format!("{to} is no multiple of {}", policy.step)));
         }
         if action.mode == Mode::DryRun {
             return Ok(());
@@ -265,14 +213,71 @@ impl Checker {
             let message = format!("within {FIGHT_WITHIN} it replaced somebody else's value {FIGHT} times");
             return Err((Invariant::BacksOff, message));
         }
-        if from > max || from < min {
+        if from > max || (from < min && to == min && policy.idle.is_none_or(|idle| from > idle.replicas.get())) {
             return Ok(());
         }
         direction(policy, from, to)?;
-        by_data(now, policy, live, &self.seen, (from, to))?;
-        stabilized(now, policy, scaler, (from, to))?;
+        started(policy, live, &self.seen, (from, to))?;
+        let demand = demand(now, policy, live, &self.seen, &scaler.usable);
+        match policy.idle {
+            Some(idle) if to < min || from <= idle.replicas.get() => {
+                rested(now, (policy, idle), scaler, demand, (from, to))?;
+            }
+            // On the way to the idle size windows do not count.
+            Some(idle) if to < from && rests(now, idle, scaler, demand) => {}
+            _ => {
+                by_data(policy, demand, (from, to))?;
+                stabilized(now, policy, scaler, (from, to))?;
+            }
+        }
         within_rates(now, policy, scaler, (from, to))
     }
+}
+
+/// Nothing has been to do for long enough; what was so before a restart is not known here.
+fn rests(now: Time, idle: Idle, scaler: &Scaler, demand: Demand) -> bool {
+    demand.inactive && scaler.active.is_none_or(|at| now.since(at) >= idle.cooldown)
+}
+
+/// To the idle size, or away from it.
+fn rested(
+    now: Time,
+    (policy, idle): (&ScalingPolicy, Idle),
+    scaler: &Scaler,
+    demand: Demand,
+    (from, to): (u32, u32),
+) -> Result<(), Broken> {
+    let size = idle.replicas.get();
+    if to <= size || to < from {
+        if to < from && !demand.settled {
+            return Err((Invariant::MissingDataHold, "not every trigger has complete data".into()));
+        }
+        if !rests(now, idle, scaler, demand) {
+            let message = format!("something is to be done, or was within {}", idle.cooldown);
+            return Err((Invariant::RestsOnlyWhenIdle, message));
+        }
+        return Ok(());
+    }
+    if !demand.active {
+        return Err((Invariant::RestsOnlyWhenIdle, "no trigger is active".into()));
+    }
+    let (min, _) = bounds(policy);
+    let wanted = up_to_step(policy.step, demand.wanted.unwrap_or(0)) + slack(policy);
+    if to > wanted.max(min).max(1) {
+        return Err((Invariant::FollowsData, format!("the data ask for {wanted}")));
+    }
+    Ok(())
+}
+
+/// A rollout that cannot start is not scaled further.
+fn started(policy: &ScalingPolicy, live: &Target, seen: &Picture, (from, to): (u32, u32)) -> Result<(), Broken> {
+    let percent = u64::from(policy.behavior.min_ready_percent);
+    let ready = u64::from(count_ready(policy, live, seen));
+    if to > from && seen.sees(View::Pods) && ready * 100 < percent * u64::from(from) {
+        let message = format!("{ready} pods are Ready of {from}, and {percent}% are needed");
+        return Err((Invariant::WaitsForRollout, message));
+    }
+    Ok(())
 }
 
 fn direction(policy: &ScalingPolicy, from: u32, to: u32) -> Result<(), Broken> {
@@ -293,21 +298,14 @@ fn slack(policy: &ScalingPolicy) -> u32 {
     u32::from(policy.triggers.iter().any(by_pods))
 }
 
-fn by_data(
-    now: Time,
-    policy: &ScalingPolicy,
-    live: &Target,
-    seen: &Picture,
-    (from, to): (u32, u32),
-) -> Result<(), Broken> {
-    let (recommended, complete) = recommendation(now, policy, live, seen);
-    if to < from && !complete {
+fn by_data(policy: &ScalingPolicy, demand: Demand, (from, to): (u32, u32)) -> Result<(), Broken> {
+    if to < from && !demand.settled {
         return Err((Invariant::MissingDataHold, "not every trigger has complete data".into()));
     }
     let slack = slack(policy);
-    match recommended {
+    match demand.wanted {
         None => Err((Invariant::FollowsData, "the data ask for nothing".into())),
-        Some(wanted) if to > from && to > wanted + slack => {
+        Some(wanted) if to > from && to > up_to_step(policy.step, wanted) + slack => {
             Err((Invariant::FollowsData, format!("the data ask for {wanted}")))
         }
         Some(wanted) if to < from && to + slack < wanted => {
@@ -323,7 +321,7 @@ fn stabilized(now: Time, policy: &ScalingPolicy, scaler: &Scaler, (from, to): (u
     for (at, recommended) in &scaler.recommended {
         let age = now.since(*at);
         let too_low = to < from && age < down && to + slack < *recommended;
-        let too_high = to > from && age < up && to > *recommended + slack;
+        let too_high = to > from && age < up && to > up_to_step(policy.step, *recommended) + slack;
         if too_low || too_high {
             return Err((
                 Invariant::Stabilized,
@@ -342,7 +340,15 @@ fn within_rates(now: Time, policy: &ScalingPolicy, scaler: &Scaler, (from, to): 
     };
     let change = i64::from(from.abs_diff(to));
     let allowed = allowed(now, rules, scaler, from, to > from);
-    if change > allowed.max(0) {
+    // A step is never split: one always passes.
+    let step = policy.step;
+    let one = if to > from {
+        (from / step + 1) * step - from
+    } else {
+        from - from.saturating_sub(1) / step * step
+    };
+    let one = if step > 1 { i64::from(one) } else { 0 };
+    if change > allowed.max(one) {
         return Err((
             Invariant::WithinRates,
             format!("only {allowed} are allowed now ({rules:?})"),

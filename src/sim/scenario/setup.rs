@@ -1,6 +1,6 @@
 //! Draws a cluster, its policies and its load. At least 20 nodes and 200 pods.
 
-use super::{Scenario, Workload};
+use super::{Scenario, Workload, extras};
 use crate::core::names::{ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use crate::core::policy::{
     Behavior, Budget, Cause, Consolidation, Direction, HealingPolicy, HealingRule, Limits, Meta, MetricTarget, Mode,
@@ -201,11 +201,13 @@ fn scaling(draw: &mut Random, namespace: &str, name: &str, target: ObjectRef, tr
     };
     let interval = Span::from_secs([15, 30, 60][draw.index(3)]);
     let meta = meta(PolicyKind::ScalingPolicy, namespace, name);
-    ScalingPolicy {
+    let extras = draw.fork(&format!("extras of {namespace}/{name}"));
+    let policy = ScalingPolicy {
         direction,
         behavior,
         ..ScalingPolicy::new(meta, target, (min, max), triggers, interval)
-    }
+    };
+    extras::add(extras, policy)
 }
 
 fn load(draw: &mut Random) -> Load {

@@ -8,7 +8,7 @@ use homeostat::core::guard::Safeguard;
 use homeostat::core::names::{MetricName, ObjectKey, ObjectRef, PolicyKey, PolicyKind, QueryKey, Uid};
 use homeostat::core::plan::{Action, Deed, Plan};
 use homeostat::core::policy::{
-    Combine, Direction, Fallback, Hold, Idle, InsideTolerance, Meta, MetricTarget, Mode, OnMissing, RateKind,
+    Combine, Direction, Fallback, Hold, Idle, InsideTolerance, Meta, MetricTarget, Mode, OnDelete, OnMissing, RateKind,
     RatePolicy, ResourceName, ScalingPolicy, ScalingRules, Schedule, SelectPolicy, Trigger,
 };
 use homeostat::core::quantity::{Milli, Replicas};
@@ -78,6 +78,8 @@ pub fn change(policy: &mut ScalingPolicy, word: &str) {
             policy.behavior.up.tolerance = value.parse().unwrap();
             policy.behavior.down.tolerance = value.parse().unwrap();
         }
+        "up-tolerance" => policy.behavior.up.tolerance = value.parse().unwrap(),
+        "down-tolerance" => policy.behavior.down.tolerance = value.parse().unwrap(),
         "up-window" => policy.behavior.up.stabilization = span(value),
         "down-window" => policy.behavior.down.stabilization = span(value),
         "up" => rates(&mut policy.behavior.up, value),
@@ -97,6 +99,13 @@ pub fn change(policy: &mut ScalingPolicy, word: &str) {
                 reason: "INC-4711".into(),
                 until: (!until.is_empty()).then(|| START + span(until)),
             });
+        }
+        "on-delete" => {
+            policy.on_delete = if value == "Keep" {
+                OnDelete::Keep
+            } else {
+                OnDelete::RestoreReplicas
+            }
         }
         "release" => policy.hold = None,
         "min-ready" => policy.behavior.min_ready_percent = value.parse().unwrap(),
@@ -177,32 +186,44 @@ fn on_missing(text: &str) -> OnMissing {
 }
 
 /// `rps:avg:100`, `queue:value:5`, `busy:share:70`, of the pods' processor time `cpu:usage:70` (percent of the request) or
-/// `cpu:cores:500m`, of a metric of theirs `depth:pods:10`.
+/// `cpu:cores:500m`, of their container `app` `cpu:container:70`, of a metric of theirs `depth:pods:10`, of an object
+/// `hits:object:10`, of something outside `orders:external:10`.
 fn trigger_from(text: &str) -> Trigger {
     let parts: Vec<&str> = text.split(':').collect();
     let aim: Milli = parts[2].parse().unwrap();
     let percent = || MetricTarget::Utilization(u32::try_from(aim.ceil_units()).unwrap());
     let target = match parts[1] {
-        "value" => MetricTarget::Value(aim),
-        "share" | "usage" => percent(),
+        "value" | "object" => MetricTarget::Value(aim),
+        "share" | "usage" | "container" => percent(),
         _ => MetricTarget::AverageValue(aim),
     };
     let mut made = trigger(parts[0], target);
-    if matches!(parts[1], "usage" | "cores" | "pods") {
-        made.query = per_pod_query(parts[1]);
+    if matches!(
+        parts[1],
+        "usage" | "cores" | "container" | "pods" | "object" | "external"
+    ) {
+        made.query = api_query(parts[1]);
     }
-    if matches!(parts[1], "usage" | "cores") {
+    if matches!(parts[1], "usage" | "cores" | "container") {
         made.resource = Some(ResourceName {
             name: "cpu".into(),
-            container: None,
+            container: (parts[1] == "container").then(|| "app".into()),
         });
     }
     made
 }
 
-/// What is asked about the pods.
-fn per_pod_query(kind: &str) -> QueryKey {
+/// What is asked of a metrics API.
+fn api_query(kind: &str) -> QueryKey {
     match kind {
+        "object" => QueryKey::Object {
+            object: object(),
+            metric: MetricName::default(),
+        },
+        "external" => QueryKey::External {
+            namespace: "shop".into(),
+            metric: MetricName::default(),
+        },
         "pods" => QueryKey::Pods {
             target: object(),
             metric: MetricName::default(),
@@ -211,25 +232,43 @@ fn per_pod_query(kind: &str) -> QueryKey {
     }
 }
 
-/// `usage/500m,250m,-` is what pods 0, 1, … use, and `pods/3,5` a metric of theirs; `-` of one is missing.
+/// `object/40` is the metric of an object, `external/20,30` are the series of one outside, and the rest is about pods.
+fn api_reading(kind: &str, list: &str, now: Time) -> Reading {
+    match kind {
+        "object" => reading(list, now),
+        "external" => Reading::Series {
+            values: list.split(',').map(|text| text.parse().unwrap()).collect(),
+            sampled_at: now,
+        },
+        _ => per_pod_reading(kind, list, now),
+    }
+}
+
+/// `usage/500m,250m,-` is what pods 0, 1, … use (`usage/500m+2`: 2 of it a second container), and `pods/3,5` a metric of theirs;
+/// `-` of one is missing.
 fn per_pod_reading(kind: &str, list: &str, now: Time) -> Reading {
     let window = Span::from_secs(15);
     let values = list.split(',').enumerate().filter(|(_, text)| *text != "-");
-    let values = values.map(|(i, text)| (format!("web-{i}"), text.parse::<Milli>().unwrap()));
+    let values = values.map(|(i, text)| (format!("web-{i}"), text));
     if kind == "pods" {
-        let pods = values.map(|(pod, value)| PodValue {
+        let pods = values.map(|(pod, text)| PodValue {
             pod,
             at: now,
             window,
-            value,
+            value: text.parse().unwrap(),
         });
         return Reading::PodValues { pods: pods.collect() };
     }
-    let pods = values.map(|(pod, value)| PodUsage {
+    let cpu = |text: &str| BTreeMap::from([("cpu".to_owned(), text.parse::<Milli>().unwrap())]);
+    let pods = values.map(|(pod, text)| PodUsage {
         pod,
         at: now,
         window,
-        containers: BTreeMap::from([("app".to_owned(), BTreeMap::from([("cpu".to_owned(), value)]))]),
+        containers: ["app", "proxy"]
+            .into_iter()
+            .zip(text.split('+'))
+            .map(|(container, used)| (container.to_owned(), cpu(used)))
+            .collect(),
     });
     Reading::PodUsage { pods: pods.collect() }
 }
@@ -439,7 +478,7 @@ impl Bench {
 
     pub fn sample(&mut self, trigger: &str, text: &str) {
         let (query, reading) = match text.split_once('/') {
-            Some((kind, list)) => (per_pod_query(kind), per_pod_reading(kind, list, self.now)),
+            Some((kind, list)) => (api_query(kind), api_reading(kind, list, self.now)),
             None => (query(trigger), reading(text, self.now)),
         };
         self.observe(Event::Sample { query, reading });

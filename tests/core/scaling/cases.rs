@@ -6,7 +6,7 @@ use homeostat::core::event::{Event, Outcome};
 use homeostat::core::plan::{Action, Plan};
 use homeostat::core::policy::ScalingPolicy;
 use homeostat::core::quantity::Replicas;
-use homeostat::core::report::{ScaleEvent, ScalingHistory};
+use homeostat::core::report::{Original, ScaleEvent, ScalingHistory};
 use homeostat::core::world::ViewState;
 
 use super::bench::{Answer, Bench, START, arrow, change, pod, policy, policy_key, span};
@@ -59,21 +59,26 @@ fn run_file(file: &str, text: &str, failures: &mut String) -> usize {
 impl Runner {
     fn policy(&mut self, name: &str, words: &str) {
         let mut new = policy(name);
-        let mut history = Vec::new();
+        let mut history = ScalingHistory::default();
         for word in words.split_whitespace() {
-            match word.strip_prefix("history=") {
-                Some(list) => history = list.split(',').map(scale_event).collect(),
-                None => change(&mut new, word),
+            match word.split_once('=') {
+                Some(("history", list)) => history.scale_events = list.split(',').map(scale_event).collect(),
+                Some(("original", size)) => history.original = self.original(size),
+                _ => change(&mut new, word),
             }
         }
         self.policies.push(new.clone());
         self.bench.observe(Event::ScalingPolicy {
             policy: Box::new(new),
-            history: ScalingHistory {
-                scale_events: history,
-                ..ScalingHistory::default()
-            },
+            history,
         });
+    }
+
+    /// What the target that is there had once.
+    fn original(&self, size: &str) -> Option<Original> {
+        let uid = self.bench.target.as_ref()?.uid.clone();
+        let replicas = Replicas::new(size.parse().unwrap());
+        Some(Original { replicas, uid })
     }
 
     fn step(&mut self, at: &str, line: &str, place: &str, failures: &mut String) {
@@ -106,10 +111,10 @@ impl Runner {
                     .bench
                     .set(value.parse().unwrap(), (!self.last.is_empty()).then_some(self.last)),
                 "writer" => {
-                    self.last = if value == "argocd" {
-                        "argocd-controller"
-                    } else {
-                        "kubectl"
+                    self.last = match value {
+                        "argocd" => "argocd-controller",
+                        "homeostat" => "homeostat",
+                        _ => "kubectl",
                     }
                 }
                 "unseen" => {}
@@ -210,6 +215,15 @@ impl Runner {
                 plans.iter().map(|p| p.reports.len()).sum::<usize>().to_string(),
                 expected,
             ),
+            "asked" => {
+                let asked = self.bench.engine.queries();
+                let every: Vec<_> = asked.iter().map(|(_, interval)| interval.to_string()).collect();
+                equal(every.join(","), expected)
+            }
+            "original" => {
+                let original = self.bench.scaling(policy).and_then(|s| s.history.original.as_ref());
+                equal(original.map_or("none".into(), |o| o.replicas.to_string()), expected)
+            }
             "history" => equal(
                 self.bench
                     .scaling(policy)
@@ -230,7 +244,17 @@ impl Runner {
             }
             trigger => {
                 let said = decision.and_then(|d| d.triggers.iter().find(|t| t.name == trigger));
-                equal(said.map_or("none".into(), |t| t.reason.to_string()), expected)
+                let Some(said) = said else {
+                    return equal("none".into(), expected);
+                };
+                // `ScaleUp/61%/12`: with the value and the proposal.
+                let shown = [
+                    Some(said.reason.to_string()),
+                    said.value_in_words(),
+                    said.proposal.map(|n| n.to_string()),
+                ];
+                let shown = shown.map(|part| part.unwrap_or_else(|| "-".into()));
+                equal(shown[..expected.split('/').count().min(3)].join("/"), expected)
             }
         }
     }

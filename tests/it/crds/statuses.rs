@@ -102,6 +102,10 @@ fn scaling() -> scaling_status::ScalingPolicyStatus {
         recommendations: vec![scaling_status::Recommendation { at: at(), replicas: 12 }],
         last_active_at: Some(at()),
         missing_since: [("cpu".to_owned(), at())].into(),
+        original: Some(scaling_status::Original {
+            replicas: 3,
+            target_uid: "5d3f9a1e-0000-4000-8000-000000000000".into(),
+        }),
         contributors: vec![scaling_status::Contributors {
             trigger: "rps".into(),
             series: 40,
