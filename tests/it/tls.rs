@@ -22,11 +22,11 @@ fn client(port: u16, tls: Tls) -> Result<PrometheusClient, String> {
     PrometheusClient::new(&config).map_err(|error| error.to_string())
 }
 
-fn identity(own: &Issued) -> Option<Identity> {
-    Some(Identity {
+fn identity(own: &Issued) -> Identity {
+    Identity {
         certificate: Secret(own.certificate.clone()),
         key: Secret(own.key.clone()),
-    })
+    }
 }
 
 async fn answer(port: u16, tls: Tls) -> String {
@@ -40,7 +40,7 @@ async fn a_server_of_a_private_authority_is_trusted_and_lets_its_own_in() {
     server.set(7.0);
     let tls = Tls {
         ca: Some(Secret(authority.pem.clone())),
-        identity: identity(&authority.issue("homeostat")),
+        identity: Some(identity(&authority.issue("homeostat"))),
         server_name: None,
     };
     let client = client(server.port, tls).unwrap();
@@ -66,17 +66,17 @@ async fn whoever_is_not_trusted_gives_no_value_and_what_to_do_is_said() {
     let cases = [
         (
             "the system's authorities",
-            with(None, identity(&own), name),
+            with(None, Some(identity(&own)), name),
             "tls.caSecretRef",
         ),
         (
             "another authority",
-            with(Some(&stranger), identity(&own), name),
+            with(Some(&stranger), Some(identity(&own)), name),
             "tls.caSecretRef",
         ),
         (
             "another name",
-            with(Some(&authority), identity(&own), None),
+            with(Some(&authority), Some(identity(&own)), None),
             "tls.serverName",
         ),
         (
@@ -86,7 +86,7 @@ async fn whoever_is_not_trusted_gives_no_value_and_what_to_do_is_said() {
         ),
         (
             "a certificate of somebody else",
-            with(Some(&authority), identity(&stranger.issue("homeostat")), name),
+            with(Some(&authority), Some(identity(&stranger.issue("homeostat"))), name),
             "tls.clientCertificateSecretRef",
         ),
     ];
@@ -94,7 +94,7 @@ async fn whoever_is_not_trusted_gives_no_value_and_what_to_do_is_said() {
         let said = answer(server.port, tls).await;
         assert!(said.contains("Unreachable") && said.contains(word), "{what}: {said}");
     }
-    let said = answer(server.port, with(Some(&authority), identity(&own), name)).await;
+    let said = answer(server.port, with(Some(&authority), Some(identity(&own)), name)).await;
     assert!(said.contains("Value"), "{said}");
 }
 

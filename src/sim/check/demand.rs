@@ -35,10 +35,9 @@ pub(super) struct Demand {
     pub settled: bool,
     /// Some value is missing, so that what counts may be one or the other.
     pub lacking: bool,
-    /// Some trigger certainly has something to do.
-    pub active: bool,
-    /// Every trigger knows that there is nothing to do, or what counts in its place says so.
-    pub inactive: bool,
+    /// Some trigger certainly has something to do; or every one knows that there is nothing, or what counts in its place says
+    /// so; `None`: neither.
+    pub active: Option<bool>,
 }
 
 /// The policy with the bounds of the schedules whose windows are open.
@@ -89,9 +88,12 @@ pub(super) fn demand(now: Time, policy: &ScalingPolicy, target: &Target, seen: &
         wanted: wanted.filter(|wanted| settled || *wanted >= current),
         settled,
         lacking: words.iter().any(|w| w.lacking),
-        active: words.iter().any(|w| w.active == Some(true)),
-        inactive: words.iter().all(|w| w.settled && w.active != Some(true))
-            && words.iter().any(|w| w.active == Some(false)),
+        active: if words.iter().any(|w| w.active == Some(true)) {
+            Some(true)
+        } else {
+            let all_know = words.iter().all(|w| w.settled) && words.iter().any(|w| w.active == Some(false));
+            all_know.then_some(false)
+        },
     }
 }
 

@@ -117,7 +117,7 @@ impl Scaler {
             return;
         }
         let demand = demand(now, policy, target, seen, &self.usable);
-        if demand.active || !demand.inactive {
+        if demand.active != Some(false) {
             self.active = Some(now);
         }
         self.recommended.retain(|(at, ..)| now.since(*at) < LONGEST);
@@ -128,7 +128,7 @@ impl Scaler {
         }
         let (min, max) = bounds(policy);
         // While nothing is to be done, or while it depends on how long data have been missing, nothing is remembered.
-        let rests = policy.idle.is_some() && !demand.active;
+        let rests = policy.idle.is_some() && demand.active != Some(true);
         let unclear = demand.lacking && policy.triggers.iter().any(|t| t.on_missing.after().is_some());
         if current > max || current < min || rests || unclear {
             return;
@@ -236,7 +236,7 @@ impl Checker {
 
 /// Nothing has been to do for long enough; what was so before a restart is not known here.
 fn rests(now: Time, idle: Idle, scaler: &Scaler, demand: Demand) -> bool {
-    demand.inactive && scaler.active.is_none_or(|at| now.since(at) >= idle.cooldown)
+    demand.active == Some(false) && scaler.active.is_none_or(|at| now.since(at) >= idle.cooldown)
 }
 
 /// To the idle size, or away from it.
@@ -258,7 +258,7 @@ fn rested(
         }
         return Ok(());
     }
-    if !demand.active {
+    if demand.active != Some(true) {
         return Err((Invariant::RestsOnlyWhenIdle, "no trigger is active".into()));
     }
     let (min, _) = bounds(policy);

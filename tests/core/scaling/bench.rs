@@ -100,13 +100,8 @@ pub fn change(policy: &mut ScalingPolicy, word: &str) {
                 until: (!until.is_empty()).then(|| START + span(until)),
             });
         }
-        "on-delete" => {
-            policy.on_delete = if value == "Keep" {
-                OnDelete::Keep
-            } else {
-                OnDelete::RestoreReplicas
-            }
-        }
+        "on-delete" if value == "Keep" => policy.on_delete = OnDelete::Keep,
+        "on-delete" => policy.on_delete = OnDelete::RestoreReplicas,
         "release" => policy.hold = None,
         "min-ready" => policy.behavior.min_ready_percent = value.parse().unwrap(),
         "converge" => policy.behavior.inside_tolerance = InsideTolerance::Converge,

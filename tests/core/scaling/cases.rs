@@ -6,7 +6,7 @@ use homeostat::core::event::{Event, Outcome};
 use homeostat::core::plan::{Action, Plan};
 use homeostat::core::policy::ScalingPolicy;
 use homeostat::core::quantity::Replicas;
-use homeostat::core::report::{Original, ScaleEvent, ScalingHistory};
+use homeostat::core::report::{Original, ScaleEvent, ScalingHistory, TriggerReport};
 use homeostat::core::world::ViewState;
 
 use super::bench::{Answer, Bench, START, arrow, change, pod, policy, policy_key, span};
@@ -185,14 +185,10 @@ impl Runner {
             "-" => equal(shown.join(","), ""),
             _ if name.contains("->") => equal(shown.join(","), name),
             "replicas" => equal(self.bench.replicas().to_string(), expected),
-            "why" => equal(
-                actions
-                    .iter()
-                    .map(|a| a.reason.to_string())
-                    .collect::<Vec<_>>()
-                    .join(","),
-                expected,
-            ),
+            "why" => {
+                let reasons: Vec<_> = actions.iter().map(|a| a.reason.to_string()).collect();
+                equal(reasons.join(","), expected)
+            }
             "refused" => {
                 let refusals = self.bench.engine.state().refusals.get(&policy_key(policy));
                 let reasons: Vec<_> = refusals.into_iter().flatten().map(|r| r.reason.to_string()).collect();
@@ -244,17 +240,7 @@ impl Runner {
             }
             trigger => {
                 let said = decision.and_then(|d| d.triggers.iter().find(|t| t.name == trigger));
-                let Some(said) = said else {
-                    return equal("none".into(), expected);
-                };
-                // `ScaleUp/61%/12`: with the value and the proposal.
-                let shown = [
-                    Some(said.reason.to_string()),
-                    said.value_in_words(),
-                    said.proposal.map(|n| n.to_string()),
-                ];
-                let shown = shown.map(|part| part.unwrap_or_else(|| "-".into()));
-                equal(shown[..expected.split('/').count().min(3)].join("/"), expected)
+                equal(said.map_or("none".into(), |said| in_words(said, expected)), expected)
             }
         }
     }
@@ -319,4 +305,15 @@ fn answer(text: &str) -> Answer {
         }),
         other => panic!("unknown answer {other}"),
     }
+}
+
+/// `ScaleUp`, or with the value and the proposal `ScaleUp/61%/12`, as much of it as is expected.
+fn in_words(said: &TriggerReport, expected: &str) -> String {
+    let shown = [
+        Some(said.reason.to_string()),
+        said.value_in_words(),
+        said.proposal.map(|n| n.to_string()),
+    ];
+    let shown = shown.map(|part| part.unwrap_or_else(|| "-".into()));
+    shown[..expected.split('/').count().min(3)].join("/")
 }
