@@ -26,6 +26,29 @@ async fn replicas_follow_the_load_and_missing_data_never_scale_down() {
         .condition("ScalingPolicy", "web", "Limited", "True", "TooManyReplicas")
         .await;
 
+    // A series is lost, and the query makes less of what is left: that is no reason to go down.
+    stage.apply(&deployment("api", 1, "100m")).await;
+    stage.gauges.set(r#"calls{pod="a"}"#, 300.0);
+    stage.gauges.set(r#"calls{pod="b"}"#, 300.0);
+    stage.apply(&scaling("api", "sum(calls) or vector(0)", "")).await;
+    stage.wants("api", 6).await;
+    stage
+        .condition("ScalingPolicy", "api", "Ready", "True", "Accepted")
+        .await;
+    stage.gauges.remove(r#"calls{pod="b"}"#);
+    stage
+        .condition("ScalingPolicy", "api", "MetricsAvailable", "False", "PartialData")
+        .await;
+    let status = stage.status("ScalingPolicy", "api").await;
+    let message = status["decision"]["message"].as_str().unwrap();
+    assert!(message.contains("only 1 of 2 series are left"), "{message}");
+    stage.gauges.remove(r#"calls{pod="a"}"#);
+    stage.event("api", "DataMissing").await;
+    assert_eq!(stage.replicas("api").await, 6, "held on partial data");
+    stage.gauges.set(r#"calls{pod="a"}"#, 50.0);
+    stage.gauges.set(r#"calls{pod="b"}"#, 40.0);
+    stage.wants("api", 1).await;
+
     stage.gauges.remove("load");
     stage
         .condition("ScalingPolicy", "web", "MetricsAvailable", "False", "NoData")
