@@ -79,7 +79,7 @@ use super::scaling_trigger::Trigger;
         "a multiple of replicaStep must lie between minReplicas and maxReplicas",
     ).field_path(".replicaStep"),
     validation = rules::rule(
-        "!(has(self.idle) || has(self.minReplicas) && self.minReplicas == 0) || has(self.schedules) && self.schedules.size() > 0 || has(self.triggers) && self.triggers.exists(t, has(t.prometheus) || has(t.object) || has(t.external))",
+        "has(self.compat) || !(has(self.idle) || has(self.minReplicas) && self.minReplicas == 0) || has(self.schedules) && self.schedules.size() > 0 || has(self.triggers) && self.triggers.exists(t, has(t.prometheus) || has(t.object) || has(t.external))",
         "at 0 replicas, or an idle size, only prometheus, object and external triggers and schedules can tell that something is to be done; resource, containerResource and pods measure the target's own pods: add such a trigger, or set minReplicas to at least 1 and remove idle",
     ).field_path(".triggers"),
     validation = rules::rule(

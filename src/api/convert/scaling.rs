@@ -93,7 +93,8 @@ pub(super) fn event(object: &ScalingPolicy) -> Result<Event, Invalid> {
 fn wakes(spec: &api::ScalingPolicySpec, min: u32) -> Result<(), Invalid> {
     let rests = spec.idle.is_some() || min == 0;
     let tells = |t: &Trigger| t.prometheus.is_some() || t.object.is_some() || t.external.is_some();
-    if !rests || !spec.schedules.is_empty() || spec.triggers.iter().any(tells) {
+    // The HorizontalPodAutoscaler takes such a target for switched off, and leaves it alone.
+    if !rests || spec.compat.is_some() || !spec.schedules.is_empty() || spec.triggers.iter().any(tells) {
         return Ok(());
     }
     let problem = "at 0 replicas, or an idle size, only prometheus, object and external triggers and schedules can tell that \
