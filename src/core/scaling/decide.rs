@@ -231,9 +231,8 @@ fn by_load(state: &State, now: Time, memory: &mut Memory, current: Replicas, com
         Combined::Hold { reason, .. } => return Verdict::at_once(current, reason),
     };
     let stabilized = if state.guard.on(Safeguard::RateLimits) {
-        // What counts may be a size from before, which somebody set to no whole step.
         let counts = remember(memory, now, current, recommended);
-        up_to_step(memory.policy.step, counts).min(recommended.max(current))
+        careful_step(memory.policy.step, current, counts)
     } else {
         recommended
     };
@@ -265,6 +264,15 @@ fn in_steps(step: u32, current: Replicas, wanted: Replicas) -> Replicas {
         rounded.min(current)
     } else {
         rounded
+    }
+}
+
+/// What counts of a window may be a size that somebody set to no whole step: then the next one towards the current size.
+fn careful_step(step: u32, current: Replicas, counts: Replicas) -> Replicas {
+    if counts > current {
+        Replicas::new(counts.get() / step * step).max(current)
+    } else {
+        up_to_step(step, counts).min(current)
     }
 }
 
