@@ -127,9 +127,11 @@ impl Scaler {
             self.begun = true;
         }
         let (min, max) = bounds(policy);
-        // While nothing is to be done, or while it depends on how long data have been missing, nothing is remembered.
+        // While nothing is to be done, or while what is wanted changes with the moment at which missing data
+        // come, nothing is remembered.
         let rests = policy.idle.is_some() && demand.active != Some(true);
-        let unclear = demand.lacking && policy.triggers.iter().any(|t| t.on_missing.after().is_some());
+        let changes = policy.formula.is_some() || policy.triggers.iter().any(|t| t.on_missing.after().is_some());
+        let unclear = demand.lacking && changes;
         if current > max || current < min || rests || unclear {
             return;
         }
