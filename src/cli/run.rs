@@ -38,7 +38,7 @@ pub struct Args {
     /// Where the journal goes: `none`, `stdout`, or a folder.
     #[arg(long, default_value = "none")]
     journal: String,
-    /// Megabytes of journal an hour at most.
+    /// Megabytes of journal an hour at most, compressed as it is.
     #[arg(long, default_value_t = 256)]
     journal_mb_per_hour: u64,
     /// Folder for copies of repositories.

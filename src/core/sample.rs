@@ -81,6 +81,30 @@ pub enum Reading {
     },
 }
 
+impl Reading {
+    /// Notes what the answer was made from. Its time is then that of the newest sample; the time that it bore until now, which is
+    /// when the server looked, is given back.
+    pub fn made_from(&mut self, from: Option<Contributors>, newest: Option<Time>) -> Option<Time> {
+        match self {
+            Self::Value {
+                sampled_at,
+                contributors,
+                ..
+            }
+            | Self::Many {
+                sampled_at,
+                contributors,
+                ..
+            } => {
+                *contributors = from;
+                Some(std::mem::replace(sampled_at, newest.unwrap_or(*sampled_at)))
+            }
+            Self::Partial { sampled_at, .. } => Some(std::mem::replace(sampled_at, newest.unwrap_or(*sampled_at))),
+            _ => None,
+        }
+    }
+}
+
 /// The series that an answer was made from, as the same server counted them at the same time; of all selectors of the query
 /// together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

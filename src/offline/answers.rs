@@ -102,6 +102,29 @@ pub struct PrometheusAnswer {
     /// Warnings that came with the result: parts of the data may be missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What the result was made from, all selectors of the expression together. Default: nobody asked, and the result counts as
+    /// complete and as old as its elements say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contributors: Option<Contributors>,
+}
+
+/// What a result was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Contributors {
+    /// Series that have a sample.
+    pub series: u32,
+    /// Scrape targets (`job` and `instance`) that they come from.
+    pub targets: u32,
+    /// Scrape targets that gave series within the last 10 minutes, and whose last scrape failed. Default: 0.
+    #[serde(default)]
+    pub down: u32,
+    /// The oldest of the series' last samples. Default: as old as the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Time>,
+    /// The newest of them: how old the result is. Default: what its elements say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Time>,
 }
 
 /// One element of an instant vector.

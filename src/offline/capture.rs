@@ -2,6 +2,7 @@
 //! Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -12,11 +13,13 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::TypeMeta;
 use kube::{ResourceExt, core::ApiResource};
 
+use super::answers::Contributors;
 use super::snapshot::{Scale, Snapshot, SnapshotMeta};
 use super::{stated, trim};
 use crate::api::convert as policies;
 use crate::core::event::Event;
 use crate::core::names::{ObjectRef, PolicyKind, QueryKey};
+use crate::core::sample::Reading;
 use crate::core::time::Time;
 use crate::core::world::LabelSelector;
 use crate::edge::clock;
@@ -25,7 +28,9 @@ use crate::edge::kube::status::resource_of;
 use crate::edge::kube::{CallError, call, convert, scale};
 use crate::edge::metrics::client::MetricsApis;
 use crate::edge::poll::Servers;
+use crate::edge::prometheus::batch;
 use crate::edge::prometheus::client::{Auth, PrometheusClient, ServerConfig, ServerError};
+use crate::edge::prometheus::question::Question;
 
 /// How many questions are asked at once.
 const AT_ONCE: usize = 8;
@@ -277,8 +282,25 @@ async fn ask(apis: &MetricsApis, servers: &Servers, query: &QueryKey, selector: 
         None => stated::Said::no_server(&servers.unknown),
         Some(Err(problem)) => stated::Said::no_server(problem),
         Some(Ok(client)) => match client.raw(expr).await {
-            Ok((status, body)) => stated::Said::Prometheus(status, body),
+            Ok((status, body)) => stated::Said::Prometheus(status, body, made_from(client, expr).await),
             Err(failure) => stated::Said::Reading(failure),
         },
     }
+}
+
+/// What the answer to a query is made from, as the operator asks.
+async fn made_from(client: &PrometheusClient, expr: &str) -> Option<Contributors> {
+    let question = Arc::new(Question::new(expr));
+    question.parts.as_ref()?;
+    let part = batch::ask(client, &[question]).await.pop()?.part;
+    let (Reading::Value { contributors, .. } | Reading::Many { contributors, .. }) = part.reading else {
+        return None;
+    };
+    contributors.map(|from| Contributors {
+        series: from.series,
+        targets: from.targets,
+        down: from.down,
+        oldest: from.oldest,
+        newest: part.seen.map(|(newest, _)| newest),
+    })
 }

@@ -10,7 +10,7 @@ use crate::api::common::{LabelSelector, LabelSelectorRequirement};
 use crate::api::convert::selector_text;
 use crate::core::names::{MetricName, ObjectRef, QueryKey};
 use crate::core::quantity::Milli;
-use crate::core::sample::{PodUsage, PodValue, Reading};
+use crate::core::sample::{Contributors, PodUsage, PodValue, Reading};
 use crate::core::time::{Span, Time};
 use crate::edge::prometheus::answer;
 
@@ -270,7 +270,17 @@ fn of_prometheus(stated: &PrometheusAnswer, at: Time) -> Reading {
         }
     };
     let body = json!({"status": "success", "data": data, "warnings": stated.warnings});
-    answer::read(200, body.to_string().as_bytes())
+    let mut reading = answer::read(200, body.to_string().as_bytes());
+    if let Some(from) = &stated.contributors {
+        let contributors = Contributors {
+            series: from.series,
+            targets: from.targets,
+            down: from.down,
+            oldest: from.oldest,
+        };
+        reading.made_from(Some(contributors), from.newest);
+    }
+    reading
 }
 
 fn usage(items: &[PodMetrics], namespace: &str) -> Result<Reading, String> {

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::answers::{
-    ContainerMetrics, Element, ExternalAnswer, ExternalValue, Failure, Metric, Metrics, ObjectAnswer, PodMetrics,
-    PodMetricsMeta, PodValue, PodsAnswer, PrometheusAnswer, ResourceAnswer, Scalar, Selector, SelectorRequirement,
+    ContainerMetrics, Contributors, Element, ExternalAnswer, ExternalValue, Failure, Metric, Metrics, ObjectAnswer,
+    PodMetrics, PodMetricsMeta, PodValue, PodsAnswer, PrometheusAnswer, ResourceAnswer, Scalar, Selector,
+    SelectorRequirement,
 };
 use super::scalar::{Quantity, SampleValue, Window};
 use super::snapshot::Reference;
@@ -25,8 +26,8 @@ use crate::edge::prometheus::answer;
 pub enum Said {
     /// By a metrics API, or a failure.
     Reading(Reading),
-    /// By Prometheus: HTTP status and body.
-    Prometheus(u16, Vec<u8>),
+    /// By Prometheus: HTTP status and body, and what the result was made from.
+    Prometheus(u16, Vec<u8>, Option<Contributors>),
 }
 
 impl Said {
@@ -53,12 +54,13 @@ pub fn add(metrics: &mut Metrics, query: &QueryKey, at: Time, said: Said) {
     let at = Some(at);
     let reading = match said {
         Said::Reading(reading) => reading,
-        Said::Prometheus(status, body) => {
+        Said::Prometheus(status, body, contributors) => {
             let QueryKey::Prometheus { server, expr } = query else {
                 return;
             };
             let mut stated = of_body(status, &body);
             (stated.server, stated.query, stated.at) = (server.clone(), expr.clone(), at);
+            stated.contributors = contributors.filter(|_| stated.error.is_none());
             return metrics.prometheus.push(stated);
         }
     };
@@ -362,14 +364,25 @@ mod tests {
         let query = QueryKey::prometheus("default", "x");
         for body in bodies {
             let mut metrics = Metrics::default();
-            add(
-                &mut metrics,
-                &query,
-                Time::from_secs(9),
-                Said::Prometheus(200, body.clone().into_bytes()),
-            );
+            let from = Contributors {
+                series: 2,
+                targets: 2,
+                down: 1,
+                oldest: Some(Time::from_secs(7)),
+                newest: Some(Time::from_secs(8)),
+            };
+            let said = Said::Prometheus(200, body.clone().into_bytes(), Some(from));
+            add(&mut metrics, &query, Time::from_secs(9), said);
             let read = answers(&metrics, Time::from_secs(9)).unwrap();
-            assert_eq!(read[0].reading, answer::read(200, body.as_bytes()), "{body}");
+            let mut operator = answer::read(200, body.as_bytes());
+            let from = sample::Contributors {
+                series: 2,
+                targets: 2,
+                down: 1,
+                oldest: Some(Time::from_secs(7)),
+            };
+            operator.made_from(Some(from), Some(Time::from_secs(8)));
+            assert_eq!(read[0].reading, operator, "{body}");
         }
     }
 }

@@ -1,12 +1,17 @@
 //! The journal: every event and every plan as JSON lines, so that any decision can be explained and replayed.
 //!
-//! A segment begins with a snapshot of the engine's state: older segments can be dropped. What is written is bounded per
-//! hour; when the budget is used up the journal says so, pauses, and goes on with a new segment.
+//! A segment is a gzip file and begins with a snapshot of the engine's state: older segments can be dropped. What is written
+//! is bounded per hour; when the budget is used up the journal says so, pauses, and goes on with a new segment.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use crate::core::event::Event;
@@ -63,26 +68,21 @@ enum Said<'a> {
     Gap { at: Time },
 }
 
-impl Said<'_> {
-    /// Its length as it is written.
-    fn size(&self) -> serde_json::Result<u64> {
-        let mut count = Count(0);
-        serde_json::to_writer(&mut count, self)?;
-        Ok(count.0)
-    }
+/// Counts the bytes that are written.
+struct Counted<W> {
+    inner: W,
+    bytes: Arc<AtomicU64>,
 }
 
-/// Counts what is written to it.
-struct Count(u64);
-
-impl Write for Count {
+impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
+        let written = self.inner.write(bytes)?;
+        self.bytes.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.inner.flush()
     }
 }
 
@@ -97,10 +97,10 @@ pub enum Destination {
     Folder(PathBuf),
 }
 
-/// How much is written and kept.
+/// How much is written and kept, in bytes as they are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes an hour.
+    /// Bytes an hour; one turn of the engine may go beyond.
     pub bytes_per_hour: u64,
     /// Bytes of a segment, after which a new one begins.
     pub segment_bytes: u64,
@@ -112,7 +112,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             bytes_per_hour: 256 << 20,
-            segment_bytes: 32 << 20,
+            segment_bytes: 8 << 20,
             kept_bytes: 1 << 30,
         }
     }
@@ -137,6 +137,8 @@ pub struct Journal {
     bounds: Bounds,
     metrics: Metrics,
     out: Option<BufWriter<Box<dyn Write + Send>>>,
+    /// What has been stored since it was last counted.
+    stored: Arc<AtomicU64>,
     written: u64,
     hour: Time,
     this_hour: u64,
@@ -161,6 +163,7 @@ impl Journal {
             bounds,
             metrics,
             out: None,
+            stored: Arc::default(),
             written: 0,
             hour: Time::default(),
             this_hour: 0,
@@ -178,6 +181,7 @@ impl Journal {
         if !in_hour {
             (self.hour, self.this_hour, self.paused) = (at, 0, false);
         }
+        self.keep_within_budget(at);
         let waits = self.failed_at.is_some_and(|failed| {
             // A clock that was set back must not keep the journal closed.
             (Span::ZERO..TRY_AGAIN).contains(&at.since(failed))
@@ -197,6 +201,7 @@ impl Journal {
             },
         );
         // The snapshot's own size, however large the cluster, does not end the segment.
+        self.flush(at);
         self.written = 0;
     }
 
@@ -222,23 +227,53 @@ impl Journal {
         } else if self.out.is_some() {
             self.write(plan.at, &Said::Plan(plan));
         }
+        self.flush(plan.at);
+        self.keep_within_budget(plan.at);
+    }
+
+    fn flush(&mut self, at: Time) {
         if let Some(out) = &mut self.out
             && let Err(error) = out.flush()
         {
-            self.fail(plan.at, &error);
+            self.fail(at, &error);
         }
+        let stored = self.stored.swap(0, Ordering::Relaxed);
+        self.written += stored;
+        self.this_hour += stored;
+        self.metrics.journal_bytes.inc_by(stored);
+    }
+
+    /// Ends the segment when the budget of the hour is used up.
+    fn keep_within_budget(&mut self, at: Time) {
+        let stored = self.stored.load(Ordering::Relaxed);
+        if self.out.is_none() || self.this_hour + stored <= self.bounds.bytes_per_hour {
+            return;
+        }
+        tracing::warn!(
+            budget = self.bounds.bytes_per_hour,
+            "the journal's budget of this hour is used up"
+        );
+        self.metrics.journal_gaps.inc();
+        self.write(at, &Said::Gap { at });
+        self.flush(at);
+        self.out = None;
+        self.paused = true;
     }
 
     fn open_segment(&mut self, at: Time) -> Result<(), JournalError> {
         self.written = 0;
         let sink: Box<dyn Write + Send> = match &self.destination {
             Destination::None => return Ok(()),
-            Destination::Stdout => Box::new(io::stdout()),
+            Destination::Stdout => Box::new(Counted {
+                inner: io::stdout(),
+                bytes: Arc::clone(&self.stored),
+            }),
             Destination::Folder(folder) => {
-                let path = folder.join(format!("journal-{:014}.jsonl", at.as_millis()));
-                let file = File::create(&path).map_err(|source| JournalError { path, source })?;
+                let path = folder.join(format!("journal-{:014}.jsonl.gz", at.as_millis()));
+                let inner = File::create(&path).map_err(|source| JournalError { path, source })?;
                 drop_old_segments(folder, self.bounds.kept_bytes);
-                Box::new(file)
+                let bytes = Arc::clone(&self.stored);
+                Box::new(GzEncoder::new(Counted { inner, bytes }, Compression::fast()))
             }
         };
         self.out = Some(BufWriter::new(sink));
@@ -248,37 +283,28 @@ impl Journal {
     /// Straight to where it goes, since a snapshot is as large as the state.
     fn write(&mut self, at: Time, line: &Said<'_>) {
         let Some(out) = &mut self.out else { return };
-        let mut size = match line.size() {
-            Ok(size) => size + 1,
-            Err(error) => {
-                tracing::error!(%error, "a journal line cannot be written");
-                return;
-            }
-        };
-        let over = self.this_hour + size > self.bounds.bytes_per_hour;
-        let gap = Said::Gap { at };
-        let line = if over { &gap } else { line };
-        if over {
-            size = line.size().map_or(0, |size| size + 1);
-        }
         let written = serde_json::to_writer(&mut *out, line).map_err(io::Error::from);
         if let Err(error) = written.and_then(|()| out.write_all(b"\n")) {
-            return self.fail(at, &error);
-        }
-        self.written += size;
-        self.this_hour += size;
-        self.metrics.journal_bytes.inc_by(size);
-        if over {
-            tracing::warn!(
-                budget = self.bounds.bytes_per_hour,
-                "the journal's budget of this hour is used up"
-            );
-            self.metrics.journal_gaps.inc();
-            let _ = out.flush();
-            self.out = None;
-            self.paused = true;
+            self.fail(at, &error);
         }
     }
+}
+
+/// What a segment says, line by line: as it is written, or unpacked already.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn open_segment(path: &Path) -> Result<Box<dyn BufRead>, JournalError> {
+    let err = |source| JournalError {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(err)?;
+    Ok(if path.extension().is_some_and(|e| e == "gz") {
+        Box::new(BufReader::new(GzDecoder::new(file)))
+    } else {
+        Box::new(BufReader::new(file))
+    })
 }
 
 /// The segments of a folder, oldest first.
@@ -294,7 +320,7 @@ pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
     for entry in fs::read_dir(folder).map_err(err)? {
         let path = entry.map_err(err)?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if name.starts_with("journal-") && path.extension().is_some_and(|e| e == "jsonl") {
+        if name.starts_with("journal-") && (name.ends_with(".jsonl.gz") || name.ends_with(".jsonl")) {
             found.push(path);
         }
     }
@@ -344,6 +370,10 @@ mod tests {
         found.iter().map(|path| fs::metadata(path).unwrap().len()).sum()
     }
 
+    fn lines(path: &Path) -> Vec<String> {
+        open_segment(path).unwrap().lines().map_while(Result::ok).collect()
+    }
+
     #[test]
     fn old_segments_go_and_each_that_stays_begins_with_a_snapshot() {
         let dir = tempfile::tempdir().unwrap();
@@ -365,8 +395,9 @@ mod tests {
         assert!(found.len() > 2, "{found:?}");
         assert!(size(dir.path()) < 15_000);
         for path in found {
-            let text = fs::read_to_string(path).unwrap();
-            assert!(text.starts_with(r#"{"snapshot":{"version":1,"#), "{text}");
+            let lines = lines(&path);
+            assert!(lines[0].starts_with(r#"{"snapshot":{"version":1,"#), "{lines:?}");
+            assert!(lines.len() > 1, "{lines:?}");
         }
     }
 
@@ -374,20 +405,23 @@ mod tests {
     fn an_hour_has_its_budget_and_the_gap_is_said() {
         let dir = tempfile::tempdir().unwrap();
         let bounds = Bounds {
-            bytes_per_hour: 20_000,
+            bytes_per_hour: 5_000,
             ..Bounds::default()
         };
         let (mut journal, metrics) = journal(dir.path(), bounds);
         for second in 0..3_599 {
             journal.begin(at(second), &State::default());
             journal.event(at(second), &seen());
+            journal.plan(&Plan {
+                at: at(second),
+                ..Plan::default()
+            });
         }
-        drop(journal.out.take());
-        assert!(size(dir.path()) < 20_200, "{}", size(dir.path()));
+        assert!(size(dir.path()) < 5_200, "{}", size(dir.path()));
         assert_eq!(metrics.journal_gaps.get(), 1);
         let only = segments(dir.path()).unwrap().remove(0);
-        let text = fs::read_to_string(only).unwrap();
-        assert!(text.lines().last().unwrap().starts_with(r#"{"gap":"#), "{text}");
+        let said = lines(&only);
+        assert!(said.last().unwrap().starts_with(r#"{"gap":"#), "{said:?}");
         journal.begin(at(3_600), &State::default());
         assert_eq!(segments(dir.path()).unwrap().len(), 2, "the next hour has a segment");
     }
@@ -396,7 +430,7 @@ mod tests {
     fn a_full_disk_is_said_once_and_tried_again_later() {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, metrics) = journal(dir.path(), Bounds::default());
-        let full = dir.path().join(format!("journal-{:014}.jsonl", at(0).as_millis()));
+        let full = dir.path().join(format!("journal-{:014}.jsonl.gz", at(0).as_millis()));
         std::os::unix::fs::symlink("/dev/full", full).unwrap();
         let plan = |second| Plan {
             at: at(second),
@@ -412,6 +446,6 @@ mod tests {
         journal.plan(&plan(30));
         let found = segments(dir.path()).unwrap();
         assert_eq!(found.len(), 2);
-        assert_eq!(fs::read_to_string(&found[1]).unwrap().lines().count(), 2);
+        assert_eq!(lines(&found[1]).len(), 2, "what was decided is on its way");
     }
 }

@@ -1,13 +1,12 @@
 //! Replays a journal: the recorded events go through the engine again, and every plan must come out byte for byte as it was
 //! recorded. Acts on nothing.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::journal::{JournalError, Line, VERSION, segments};
+use super::journal::{JournalError, Line, VERSION, open_segment, segments};
 use crate::core::engine::Engine;
 use crate::core::plan::Plan;
 use crate::core::time::Time;
@@ -54,7 +53,7 @@ pub enum ReplayError {
         problem: String,
     },
     /// There is nothing to replay.
-    #[error("{}: no journal segment (journal-*.jsonl)", .0.display())]
+    #[error("{}: no journal segment (journal-*.jsonl.gz)", .0.display())]
     Empty(PathBuf),
     /// The engine decided otherwise than it did when the journal was written.
     #[error("{}:{line}: the plan of {at} came out otherwise\nrecorded: {recorded}\nreplayed: {replayed}", path.display())]
@@ -88,11 +87,16 @@ pub fn read_segment<E: From<ReplayError>>(
             source,
         })
     };
-    let mut reader = BufReader::new(File::open(path).map_err(io)?);
+    let mut reader = open_segment(path).map_err(ReplayError::from)?;
     let mut bytes = Vec::new();
     for number in 1.. {
         bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(io)? == 0 {
+        match reader.read_until(b'\n', &mut bytes) {
+            // It is still being written, or the operator was killed.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            other => drop(other.map_err(io)?),
+        }
+        if bytes.is_empty() {
             return Ok(false);
         }
         let text = String::from_utf8_lossy(&bytes);

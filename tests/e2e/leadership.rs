@@ -1,9 +1,11 @@
 //! Two replicas: one acts, the other takes over when it goes, and who wakes late changes nothing.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use homeostat::operator::journal::{open_segment, segments};
 use homeostat_cluster::wait;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams};
@@ -216,11 +218,13 @@ async fn told_once_and_traced(stage: &Stage, two: &Operator) {
     assert!(journal.contains(&format!("\"id\":\"{}\"", traces[0])));
 }
 
+/// What the segments of a journal say; the one that is being written ends anywhere.
 fn read_all(folder: &std::path::Path) -> String {
-    let files = std::fs::read_dir(folder).unwrap();
-    files
-        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
-        .collect()
+    let mut all = Vec::new();
+    for path in segments(folder).unwrap() {
+        let _ = open_segment(&path).unwrap().read_to_end(&mut all);
+    }
+    String::from_utf8_lossy(&all).into_owned()
 }
 
 fn logs_are_json_without_secrets(stage: &Stage) {

@@ -86,13 +86,17 @@ fn target_of(object: &DynamicObject, namespace: &str) -> Option<ObjectRef> {
 /// # Errors
 /// The spec is not of this type.
 pub fn typed<K: DeserializeOwned + Resource<DynamicType = ()>>(mut object: DynamicObject) -> Result<K, Invalid> {
-    // Not by the definition, whose schema would be made anew for every object.
-    object.types = Some(kube::core::TypeMeta {
-        api_version: K::api_version(&()).into_owned(),
-        kind: K::kind(&()).into_owned(),
-    });
-    let mut value = serde_json::to_value(object).map_err(|e| Invalid::new("object", e))?;
-    match serde_json::from_value(value.clone()) {
+    // Nothing here depends on who wrote which field, and the lists of that are as large as the object.
+    object.metadata.managed_fields = None;
+    let metadata = serde_json::to_value(object.metadata).map_err(|e| Invalid::new("metadata", e))?;
+    let mut value = object.data;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("metadata".into(), metadata);
+        // Not by the definition, whose schema would be made anew for every object.
+        fields.insert("apiVersion".into(), K::api_version(&()).into());
+        fields.insert("kind".into(), K::kind(&()).into());
+    }
+    match K::deserialize(&value) {
         Ok(parsed) => Ok(parsed),
         Err(first) => {
             if let Some(fields) = value.as_object_mut() {
@@ -100,7 +104,7 @@ pub fn typed<K: DeserializeOwned + Resource<DynamicType = ()>>(mut object: Dynam
             }
             let advice =
                 "the stored object does not fit the installed version: write it again as `kubectl explain` says";
-            serde_json::from_value(value).map_err(|_| Invalid::new("spec", format!("{first}; {advice}")))
+            K::deserialize(&value).map_err(|_| Invalid::new("spec", format!("{first}; {advice}")))
         }
     }
 }

@@ -41,12 +41,12 @@ pub fn spawn(client: &Client, known: &KnownStatuses, around: &Watching) {
                 let key = key_of_dynamic(&object);
                 let policy = PolicyKey::new(kind, &key.namespace, &key.name);
                 let event = if object.metadata.deletion_timestamp.is_some() {
-                    Event::PolicyGone(policy)
+                    Some(Event::PolicyGone(policy))
                 } else {
-                    known.note(&policy, &object);
-                    convert::event(kind, object)
+                    let is_news = known.note(&policy, &object);
+                    is_news.then(|| convert::event(kind, object))
                 };
-                (key, Some(event))
+                (key, event)
             },
             move |key| {
                 let policy = PolicyKey::new(kind, key.namespace, key.name);

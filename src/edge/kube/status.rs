@@ -5,7 +5,9 @@ mod queue;
 
 use kube::Client;
 use kube::CustomResourceExt;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::PartialObjectMeta;
+use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CallError, FIELD_MANAGER, call};
 use crate::api::convert::status_of;
 use crate::api::{GitSource, HealingPolicy, NodePoolPolicy, OperatorConfig, ScalingPolicy};
-use crate::core::names::PolicyKind;
+use crate::core::names::{PolicyKey, PolicyKind};
 use crate::core::report::{Detail, Report};
 use crate::edge::clock;
 use crate::edge::kube::lease::Leadership;
@@ -25,6 +27,10 @@ pub use known::KnownStatuses;
 
 /// How many reports may wait to be sorted in; the engine waits when there are more.
 const QUEUE: usize = 4096;
+
+/// What makes the API server answer with an object's metadata only.
+const METADATA_ONLY: http::HeaderValue =
+    http::HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 
 /// A report on its way, and whom to tell when it is stored.
 type Job = (Report, Option<oneshot::Sender<bool>>);
@@ -150,35 +156,60 @@ impl Writer {
         let Ok(body) = status_of(report, &old.conditions(), clock::now()) else {
             return Ok(());
         };
-        let Ok(patch) = serde_json::from_value(patch_of(&body.0, &old.version, keep_rest)) else {
-            return Ok(());
-        };
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            ..PatchParams::default()
-        };
-        let patch = Patch::Json::<()>(patch);
         let what = format!("write the status of {key}");
-        let written = call(what, api.patch_status(&key.name, &params, &patch)).await?;
-        self.known.note(key, &written);
+        if keep_rest {
+            let Ok(patch) = serde_json::from_value(patch_of(&body.0, &old.version)) else {
+                return Ok(());
+            };
+            let params = PatchParams {
+                field_manager: Some(FIELD_MANAGER.into()),
+                ..PatchParams::default()
+            };
+            let patch = Patch::Json::<()>(patch);
+            let written = call(what, api.patch_status(&key.name, &params, &patch)).await?;
+            self.known.note(key, &written);
+        } else {
+            let Some(request) = whole(key, &resource, &old.version, &body.0) else {
+                return Ok(());
+            };
+            let written = self.client.request::<PartialObjectMeta<DynamicObject>>(request);
+            let version = call(what, written).await?.resource_version().unwrap_or_default();
+            self.known.wrote(key, &version, &body.0);
+        }
         Ok(())
     }
 }
 
-/// A JSON patch, since it needs nothing of what is stored: server-side apply refuses to touch an object of which any field,
-/// in the spec or in the status, has another type than the schema says. What an unusable policy remembered (its scale
-/// events, its incidents) is kept for the day on which it can be used again.
-fn patch_of(status: &Value, version: &str, keep_rest: bool) -> Value {
+/// The whole status over one version of the object. Of the object nothing else is sent, since nothing else counts here, and only
+/// its metadata is wanted back: the API server spends its time on what it reads and writes.
+fn whole(key: &PolicyKey, resource: &ApiResource, version: &str, status: &Value) -> Option<http::Request<Vec<u8>>> {
+    let mut metadata = json!({"name": key.name, "resourceVersion": version});
+    if !key.namespace.is_empty() {
+        metadata["namespace"] = key.namespace.as_str().into();
+    }
+    let body = json!({
+        "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status,
+    });
+    let namespace = (!key.namespace.is_empty()).then_some(key.namespace.as_str());
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PostParams::default()
+    };
+    let request = kube::core::Request::new(DynamicObject::url_path(resource, namespace));
+    let body = serde_json::to_vec(&body).ok()?;
+    let mut request = request.replace_subresource("status", &key.name, &params, body).ok()?;
+    request.headers_mut().insert(http::header::ACCEPT, METADATA_ONLY);
+    Some(request)
+}
+
+/// What an unusable policy remembered (its scale events, its incidents) is kept for the day on which it can be used again. A JSON
+/// patch, since it needs nothing of what is stored: server-side apply refuses to touch an object of which any field, in the
+/// spec or in the status, has another type than the schema says.
+fn patch_of(status: &Value, version: &str) -> Value {
     // Taken by the API server as the version that is written over: another one is a conflict.
     let mut steps = vec![json!({"op": "add", "path": "/metadata/resourceVersion", "value": version})];
-    match status.as_object() {
-        Some(fields) if keep_rest => steps.extend(
-            fields
-                .iter()
-                .map(|(name, value)| json!({"op": "add", "path": format!("/status/{name}"), "value": value})),
-        ),
-        _ => steps.push(json!({"op": "add", "path": "/status", "value": status})),
-    }
+    let fields = status.as_object().into_iter().flatten();
+    steps.extend(fields.map(|(name, value)| json!({"op": "add", "path": format!("/status/{name}"), "value": value})));
     Value::Array(steps)
 }
 

@@ -4,24 +4,23 @@
 //! An instant query's result always carries the time of the evaluation, and a scrape that failed only makes a sum smaller:
 //! what an answer is made from has to be asked for, and of the same server at the same time.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::answer::{Answer, Element, Pair, number};
+use super::answer::{Answer, Element, number};
+use super::probe::{Probed, Probes};
 use super::question::{Parts, Question};
 use crate::core::sample::{Contributors, Reading};
 use crate::core::time::Time;
 
 /// The label that marks a branch.
-const LABEL: &str = "homeostat_query";
+pub(super) const LABEL: &str = "homeostat_query";
 
 /// Several questions as one expression.
 pub(super) struct Fused<'a> {
     /// The expression.
     pub expr: String,
     questions: Vec<(&'a Question, &'a Parts)>,
-    /// Selector → its number.
-    selectors: BTreeMap<&'a str, usize>,
+    probes: Probes<'a>,
 }
 
 /// Fuses questions; those that can't be read here are left out.
@@ -30,8 +29,7 @@ pub(super) fn fuse<'a>(questions: &[&'a Question]) -> Fused<'a> {
         .iter()
         .filter_map(|question| Some((*question, question.parts.as_ref()?)))
         .collect();
-    let mut selectors = BTreeMap::new();
-    let mut branches = Vec::new();
+    let mut branches = Vec::with_capacity(questions.len());
     for (index, (question, parts)) in questions.iter().enumerate() {
         // On lines of its own, since it may end with a comment.
         let expr = &question.expr;
@@ -41,39 +39,19 @@ pub(super) fn fuse<'a>(questions: &[&'a Question]) -> Fused<'a> {
             format!("\n{expr}\n")
         };
         branches.push(marked(&branch, "q", index));
-        for selector in &parts.selectors {
-            let next = selectors.len();
-            if let std::collections::btree_map::Entry::Vacant(new) = selectors.entry(selector.as_str()) {
-                new.insert(next);
-                branches.extend(probes(selector).map(|(kind, probe)| marked(&probe, kind, next)));
-            }
-        }
     }
+    let probes = Probes::of(questions.iter().flat_map(|(_, parts)| &parts.selectors));
+    branches.extend(probes.branches());
     let mut expr = String::with_capacity(branches.iter().map(|b| b.len() + 8).sum());
     unite(&branches, &mut expr);
     Fused {
         expr,
         questions,
-        selectors,
+        probes,
     }
 }
 
-/// What is asked of a selector's series: how many there are and from how many targets, when the newest and the oldest sample
-/// were taken, and how many of their targets can't be scraped.
-fn probes(selector: &str) -> [(&'static str, String); 5] {
-    [
-        ("s", format!("count({selector})")),
-        ("t", format!("count(group by(job,instance)({selector}))")),
-        ("n", format!("max(timestamp({selector}))")),
-        ("o", format!("min(timestamp({selector}))")),
-        (
-            "d",
-            format!("count(group by(job,instance)(last_over_time({selector}[10m]))and on(job,instance)(up==0))"),
-        ),
-    ]
-}
-
-fn marked(expr: &str, kind: &str, index: usize) -> String {
+pub(super) fn marked(expr: &str, kind: &str, index: usize) -> String {
     format!(r#"label_replace({expr},"{LABEL}","{kind}{index}","","")"#)
 }
 
@@ -109,54 +87,33 @@ impl Fused<'_> {
             return None;
         }
         let mut queries: Vec<Vec<Element>> = self.questions.iter().map(|_| Vec::new()).collect();
-        let mut probed = vec![Probed::default(); self.selectors.len()];
+        let mut probed = self.probes.unknown();
         for element in answer.elements {
             let Some(label) = element.metric.homeostat_query.as_deref() else {
                 continue;
             };
-            let Some((kind, index)) = label.split_at_checked(1) else {
-                continue;
-            };
-            let Ok(index) = index.parse::<usize>() else { continue };
-            match (queries.get_mut(index), probed.get_mut(index), element.pair()) {
-                (Some(of), _, _) if kind == "q" => of.push(element),
-                (_, Some(probed), Some(pair)) => probed.note(kind, pair),
-                _ => {}
+            match label.split_at_checked(1) {
+                Some(("q", index)) => {
+                    let index = index.parse::<usize>().ok();
+                    if let Some(of) = index.and_then(|index| queries.get_mut(index)) {
+                        of.push(element);
+                    }
+                }
+                Some((kind, mark)) => {
+                    if let Some(pair) = element.pair() {
+                        self.probes.note(&mut probed, kind, mark, pair);
+                    }
+                }
+                None => {}
             }
         }
         let warnings = &answer.warnings;
         let reading = |((_, parts), elements): (&(&Question, &Parts), Vec<Element>)| {
-            let from = parts.selectors.iter().filter_map(|s| self.selectors.get(s.as_str()));
-            let from = from.filter_map(|index| probed.get(*index));
+            let from = parts.selectors.iter();
+            let from = from.filter_map(|selector| self.probes.known(&probed, selector));
             with_contributors(number(&elements, warnings), from)
         };
         Some(self.questions.iter().zip(queries).map(reading).collect())
-    }
-}
-
-/// What is known of the series of a selector.
-#[derive(Clone, Debug, Default)]
-struct Probed {
-    series: u32,
-    targets: u32,
-    newest: Option<Time>,
-    oldest: Option<Time>,
-    down: u32,
-}
-
-impl Probed {
-    fn note(&mut self, kind: &str, pair: &Pair) {
-        let number = pair.number().unwrap_or_default();
-        let count = number.clamp(0.0, f64::from(u32::MAX)) as u32;
-        let time = Some(Time::from_millis((number * 1000.0).round() as i64));
-        match kind {
-            "s" => self.series = count,
-            "t" => self.targets = count,
-            "n" => self.newest = time,
-            "o" => self.oldest = time,
-            "d" => self.down = count,
-            _ => {}
-        }
     }
 }
 
@@ -172,28 +129,7 @@ fn with_contributors<'a>(mut reading: Reading, from: impl Iterator<Item = &'a Pr
         sum.oldest = [sum.oldest, probed.oldest].into_iter().flatten().min();
         newest = [newest, probed.newest].into_iter().flatten().min();
     }
-    let mut seen = None;
-    let mut set = |sampled_at: &mut Time| {
-        if let Some(newest) = newest {
-            seen = Some((newest, std::mem::replace(sampled_at, newest)));
-        }
-    };
-    match &mut reading {
-        Reading::Value {
-            sampled_at,
-            contributors,
-            ..
-        }
-        | Reading::Many {
-            sampled_at,
-            contributors,
-            ..
-        } => {
-            *contributors = all;
-            set(sampled_at);
-        }
-        Reading::Partial { sampled_at, .. } => set(sampled_at),
-        _ => {}
-    }
+    let looked = reading.made_from(all, newest);
+    let seen = newest.zip(looked);
     Part { reading, seen }
 }

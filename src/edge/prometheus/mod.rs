@@ -4,5 +4,6 @@ pub(crate) mod answer;
 pub mod batch;
 pub mod client;
 pub mod fuse;
+mod probe;
 pub mod question;
 pub mod tls;

@@ -1,7 +1,8 @@
 //! What a PromQL query is made of, as far as that can be told before a server is asked.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+use promql_parser::label::MatchOp;
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, VectorSelector, parse};
 
@@ -21,7 +22,29 @@ pub struct Parts {
     pub scalar: bool,
     /// The series that it is made from at the time of asking, each selector once. Those with an offset or `@` are left out:
     /// what was then can't get lost now.
-    pub selectors: Vec<String>,
+    pub selectors: Vec<Selector>,
+}
+
+/// A selector of series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// As it is asked.
+    pub text: Box<str>,
+    /// The metric's name; empty where the selector has none.
+    pub name: Box<str>,
+    /// What it says of labels; empty where that can't be taken apart.
+    pub matchers: Box<[Matcher]>,
+}
+
+/// What a selector says of a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matcher {
+    /// The label.
+    pub label: Box<str>,
+    /// As it is asked.
+    pub text: Box<str>,
+    /// The one value that it must have, where it is that and there is one.
+    pub value: Option<Box<str>>,
 }
 
 impl Question {
@@ -43,16 +66,16 @@ impl Parts {
             ValueType::Vector => false,
             ValueType::Matrix | ValueType::String => return None,
         };
-        let mut selectors = BTreeSet::new();
+        let mut selectors = BTreeMap::new();
         collect(parsed, &mut selectors);
         Some(Self {
             scalar,
-            selectors: selectors.into_iter().collect(),
+            selectors: selectors.into_values().collect(),
         })
     }
 }
 
-fn collect(expr: &Expr, into: &mut BTreeSet<String>) {
+fn collect(expr: &Expr, into: &mut BTreeMap<String, Selector>) {
     match expr {
         Expr::Aggregate(aggregate) => {
             collect(&aggregate.expr, into);
@@ -74,10 +97,29 @@ fn collect(expr: &Expr, into: &mut BTreeSet<String>) {
     }
 }
 
-fn add(selector: &VectorSelector, into: &mut BTreeSet<String>) {
-    if selector.offset.is_none() && selector.at.is_none() {
-        into.insert(selector.to_string());
+fn add(selector: &VectorSelector, into: &mut BTreeMap<String, Selector>) {
+    if selector.offset.is_some() || selector.at.is_some() {
+        return;
     }
+    let text = selector.to_string();
+    let matchers = &selector.matchers;
+    let apart = matchers.or_matchers.is_empty();
+    let matchers = matchers.matchers.iter().filter(|_| apart).map(|matcher| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_one = matches!(matcher.op, MatchOp::Equal) && !matcher.value.is_empty();
+        let can_differ = is_one && matcher.name != "__name__" && matcher.name.chars().all(is_plain);
+        Matcher {
+            label: matcher.name.as_str().into(),
+            text: matcher.to_string().into(),
+            value: can_differ.then(|| matcher.value.as_str().into()),
+        }
+    });
+    let selector = Selector {
+        text: text.as_str().into(),
+        name: selector.name.as_deref().unwrap_or_default().into(),
+        matchers: matchers.collect(),
+    };
+    into.insert(text, selector);
 }
 
 #[cfg(test)]
@@ -85,7 +127,8 @@ mod tests {
     use super::*;
 
     fn selectors(expr: &str) -> Vec<String> {
-        Question::new(expr).parts.unwrap().selectors
+        let selectors = Question::new(expr).parts.unwrap().selectors;
+        selectors.into_iter().map(|selector| selector.text.into()).collect()
     }
 
     #[test]

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as MetaTime;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api::common::Condition;
 use crate::core::names::PolicyKey;
@@ -16,15 +17,33 @@ use crate::core::names::PolicyKey;
 pub struct KnownStatuses(Arc<Mutex<BTreeMap<PolicyKey, Known>>>);
 
 impl KnownStatuses {
-    /// Notes an object as it was seen or written. Of two versions the newer counts, as far as versions can be compared; an old
-    /// one costs a conflict, after which the object is read.
-    pub fn note(&self, key: &PolicyKey, object: &DynamicObject) {
+    /// Notes an object as it was seen. Of two versions the newer counts, as far as versions can be compared; an old one costs a
+    /// conflict, after which the object is read. False where it is nothing but what was written here.
+    pub fn note(&self, key: &PolicyKey, object: &DynamicObject) -> bool {
         let new = Known::of(object);
         let mut all = self.lock();
         match all.get_mut(key) {
-            Some(old) if new.is_older_than(old) => {}
+            Some(old) if old.written && old.version == new.version && old.seen == new.seen => return false,
+            Some(old) if new.is_older_than(old) => old.seen = new.seen,
             Some(old) => *old = new,
             None => drop(all.insert(key.clone(), new)),
+        }
+        true
+    }
+
+    /// Notes a status as it was written, and the version of the object since then.
+    pub(super) fn wrote(&self, key: &PolicyKey, version: &str, status: &Value) {
+        let mut all = self.lock();
+        let seen = all.get(key).and_then(|old| old.seen.clone());
+        let new = Known {
+            version: version.into(),
+            has_status: true,
+            conditions: Held::all(Some(status)),
+            seen,
+            written: true,
+        };
+        if all.get(key).is_none_or(|old| !new.is_older_than(old)) {
+            all.insert(key.clone(), new);
         }
     }
 
@@ -51,6 +70,10 @@ pub(super) struct Known {
     /// There is a status at all.
     pub(super) has_status: bool,
     conditions: Box<[Held]>,
+    /// Identity and generation as they were last seen.
+    seen: Option<(Box<str>, i64)>,
+    /// This version is what was written here.
+    written: bool,
 }
 
 /// A condition, as far as the next one of its type depends on it.
@@ -61,20 +84,29 @@ struct Held {
     since: MetaTime,
 }
 
-impl Known {
-    pub(super) fn of(object: &DynamicObject) -> Self {
-        let status = object.data.get("status").filter(|status| status.is_object());
+impl Held {
+    fn all(status: Option<&Value>) -> Box<[Self]> {
         let conditions = status.and_then(|status| status.get("conditions"));
         let conditions = conditions.and_then(|list| Vec::<Condition>::deserialize(list).ok());
-        let held = conditions.unwrap_or_default().into_iter().map(|condition| Held {
+        let held = conditions.unwrap_or_default().into_iter().map(|condition| Self {
             kind: condition.type_.into(),
             status: condition.status.into(),
             since: condition.last_transition_time,
         });
+        held.collect()
+    }
+}
+
+impl Known {
+    pub(super) fn of(object: &DynamicObject) -> Self {
+        let status = object.data.get("status").filter(|status| status.is_object());
+        let identity = object.uid().unwrap_or_default().into();
         Self {
             version: object.resource_version().unwrap_or_default().into(),
             has_status: status.is_some(),
-            conditions: held.collect(),
+            conditions: Held::all(status),
+            seen: Some((identity, object.metadata.generation.unwrap_or(0))),
+            written: false,
         }
     }
 
@@ -126,5 +158,20 @@ mod tests {
         assert!(now.has_status);
         known.forget(&key);
         assert_eq!(known.get(&key), None);
+    }
+
+    #[test]
+    fn what_was_written_here_is_no_news_unless_the_spec_has_changed_meanwhile() {
+        let key = PolicyKey::new(PolicyKind::ScalingPolicy, "shop", "a");
+        let known = KnownStatuses::default();
+        let since = "2026-01-01T00:00:00Z";
+        assert!(known.note(&key, &object("10", since)));
+        known.wrote(&key, "11", &json!({}));
+        assert!(!known.note(&key, &object("11", since)));
+        assert!(known.note(&key, &object("12", since)));
+        known.wrote(&key, "13", &json!({}));
+        let mut changed = object("13", since);
+        changed.metadata.generation = Some(2);
+        assert!(known.note(&key, &changed));
     }
 }

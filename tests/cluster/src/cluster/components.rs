@@ -161,7 +161,7 @@ fn api_server(dir: &Path, ports: Ports) -> Vec<String> {
         "--service-cluster-ip-range=10.0.0.0/16".into(),
         "--endpoint-reconciler-type=none".into(),
         "--allow-privileged".into(),
-        "--profiling=false".into(),
+        "--profiling=true".into(),
         "--max-requests-inflight=1000".into(),
         "--max-mutating-requests-inflight=1000".into(),
     ];
