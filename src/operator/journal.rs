@@ -320,7 +320,7 @@ pub fn segments(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
     for entry in fs::read_dir(folder).map_err(err)? {
         let path = entry.map_err(err)?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if name.starts_with("journal-") && (name.ends_with(".jsonl.gz") || name.ends_with(".jsonl")) {
+        if name.starts_with("journal-") && [".jsonl.gz", ".jsonl"].iter().any(|end| name.ends_with(end)) {
             found.push(path);
         }
     }

@@ -43,7 +43,7 @@ pub fn spawn(client: &Client, known: &KnownStatuses, around: &Watching) {
                 let event = if object.metadata.deletion_timestamp.is_some() {
                     Some(Event::PolicyGone(policy))
                 } else {
-                    let is_news = known.note(&policy, &object);
+                    let is_news = known.is_news(&policy, &object);
                     is_news.then(|| convert::event(kind, object))
                 };
                 (key, event)

@@ -5,7 +5,7 @@ mod queue;
 
 use kube::Client;
 use kube::CustomResourceExt;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -147,36 +147,40 @@ impl Writer {
         } else {
             Api::namespaced_with(self.client.clone(), &key.namespace, &resource)
         };
-        let only_conditions = report.detail == Detail::None;
-        let old = match known {
-            Some(known) => known,
-            None => Known::of(&call(format!("read {key}"), api.get(&key.name)).await?),
+        // What an unusable policy remembered (its scale events, its incidents) is kept for the day on which it can be used again.
+        let keeps_rest = report.detail == Detail::None && known.as_ref().is_none_or(|known| known.has_status);
+        let stored = match known {
+            Some(_) if !keeps_rest => None,
+            _ => Some(call(format!("read {key}"), api.get(&key.name)).await?),
         };
-        let keep_rest = only_conditions && old.has_status;
-        let Ok(body) = status_of(report, &old.conditions(), clock::now()) else {
+        let Some(old) = known.or_else(|| stored.as_ref().map(Known::of)) else {
             return Ok(());
         };
-        let what = format!("write the status of {key}");
-        if keep_rest {
-            let Ok(patch) = serde_json::from_value(patch_of(&body.0, &old.version)) else {
-                return Ok(());
-            };
-            let params = PatchParams {
-                field_manager: Some(FIELD_MANAGER.into()),
-                ..PatchParams::default()
-            };
-            let patch = Patch::Json::<()>(patch);
-            let written = call(what, api.patch_status(&key.name, &params, &patch)).await?;
-            self.known.note(key, &written);
-        } else {
-            let Some(request) = whole(key, &resource, &old.version, &body.0) else {
-                return Ok(());
-            };
-            let written = self.client.request::<PartialObjectMeta<DynamicObject>>(request);
-            let version = call(what, written).await?.resource_version().unwrap_or_default();
-            self.known.wrote(key, &version, &body.0);
+        let Ok(mut status) = status_of(report, &old.conditions(), clock::now()) else {
+            return Ok(());
+        };
+        if keeps_rest && let Some(stored) = stored {
+            add_rest(&mut status.0, stored.data);
         }
+        let Some(request) = whole(key, &resource, &old.version, &status.0) else {
+            return Ok(());
+        };
+        let written = self.client.request::<PartialObjectMeta<DynamicObject>>(request);
+        let written = call(format!("write the status of {key}"), written).await?;
+        self.known
+            .wrote(key, &written.resource_version().unwrap_or_default(), &status.0);
         Ok(())
+    }
+}
+
+/// Adds the fields of a stored status that the new one does not have.
+fn add_rest(status: &mut Value, mut stored: Value) {
+    if let (Some(fields), Some(Value::Object(rest))) =
+        (status.as_object_mut(), stored.get_mut("status").map(Value::take))
+    {
+        for (name, value) in rest {
+            fields.entry(name).or_insert(value);
+        }
     }
 }
 
@@ -200,17 +204,6 @@ fn whole(key: &PolicyKey, resource: &ApiResource, version: &str, status: &Value)
     let mut request = request.replace_subresource("status", &key.name, &params, body).ok()?;
     request.headers_mut().insert(http::header::ACCEPT, METADATA_ONLY);
     Some(request)
-}
-
-/// What an unusable policy remembered (its scale events, its incidents) is kept for the day on which it can be used again. A JSON
-/// patch, since it needs nothing of what is stored: server-side apply refuses to touch an object of which any field, in the
-/// spec or in the status, has another type than the schema says.
-fn patch_of(status: &Value, version: &str) -> Value {
-    // Taken by the API server as the version that is written over: another one is a conflict.
-    let mut steps = vec![json!({"op": "add", "path": "/metadata/resourceVersion", "value": version})];
-    let fields = status.as_object().into_iter().flatten();
-    steps.extend(fields.map(|(name, value)| json!({"op": "add", "path": format!("/status/{name}"), "value": value})));
-    Value::Array(steps)
 }
 
 /// The API of one of Homeostat's own kinds.

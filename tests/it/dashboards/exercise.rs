@@ -166,6 +166,7 @@ impl Exercise {
         let folder = Destination::Folder(dir.path().to_owned());
         let mut journal = Journal::open(folder, bounds, metrics.clone()).unwrap();
         journal.begin(self.now, self.engine.state());
+        journal.plan(&self.engine.step(self.now));
     }
 
     fn observe_policy(&mut self, policy: ScalingPolicy) {

@@ -18,8 +18,14 @@ pub struct KnownStatuses(Arc<Mutex<BTreeMap<PolicyKey, Known>>>);
 
 impl KnownStatuses {
     /// Notes an object as it was seen. Of two versions the newer counts, as far as versions can be compared; an old one costs a
-    /// conflict, after which the object is read. False where it is nothing but what was written here.
-    pub fn note(&self, key: &PolicyKey, object: &DynamicObject) -> bool {
+    /// conflict, after which the object is read.
+    pub fn note(&self, key: &PolicyKey, object: &DynamicObject) {
+        let _ = self.is_news(key, object);
+    }
+
+    /// Notes an object as [`Self::note`] does. False where it is nothing but what was written here.
+    #[must_use]
+    pub fn is_news(&self, key: &PolicyKey, object: &DynamicObject) -> bool {
         let new = Known::of(object);
         let mut all = self.lock();
         match all.get_mut(key) {
@@ -165,13 +171,13 @@ mod tests {
         let key = PolicyKey::new(PolicyKind::ScalingPolicy, "shop", "a");
         let known = KnownStatuses::default();
         let since = "2026-01-01T00:00:00Z";
-        assert!(known.note(&key, &object("10", since)));
+        assert!(known.is_news(&key, &object("10", since)));
         known.wrote(&key, "11", &json!({}));
-        assert!(!known.note(&key, &object("11", since)));
-        assert!(known.note(&key, &object("12", since)));
+        assert!(!known.is_news(&key, &object("11", since)));
+        assert!(known.is_news(&key, &object("12", since)));
         known.wrote(&key, "13", &json!({}));
         let mut changed = object("13", since);
         changed.metadata.generation = Some(2);
-        assert!(known.note(&key, &changed));
+        assert!(known.is_news(&key, &changed));
     }
 }
